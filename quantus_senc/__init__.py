@@ -1,0 +1,15 @@
+"""Sensitivity Consistency (Tan, WACV 2025): metrics of explanations for Quantus.
+
+References
+----------
+Hanxiao Tan, "Evaluating Sensitivity Consistency of Explanations", WACV 2025.
+"""
+
+from quantus_senc import plot as plot
+from quantus_senc._consistency import Sensitivity as Sensitivity
+from quantus_senc._controls import explain_random as explain_random
+from quantus_senc._data import DataSensitivityConsistency as DataSensitivityConsistency
+from quantus_senc._register import register as register
+from quantus_senc._top_k import TopKAgreement as TopKAgreement
+
+__version__ = "0.1.0"

@@ -1,0 +1,103 @@
+"""Checks of what a user passes, each with the argument, its value and the remedy."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from quantus_senc._perturb import BASELINES
+from quantus_senc._segment import SEGMENT_FUNCS, keyword_names
+
+
+def check_known(what: str, name: str, known: Iterable[str]) -> None:
+    """Raise ValueError, naming the nearest known name, unless `name` is known."""
+    known = list(known)
+    if name not in known:
+        nearest = get_close_matches(name, known, n=1, cutoff=0)[0]
+        raise ValueError(f"unknown {what} {name!r}; did you mean {nearest!r}? Known: {', '.join(known)}")
+
+
+def check_keywords(given: dict[str, Any], function: Callable[..., Any]) -> None:
+    """Raise ValueError for a keyword that `function` does not take."""
+    for name in given:
+        check_known("keyword", name, [p for p in inspect.signature(function).parameters if p not in ("self", "kwargs")])
+
+
+def check_integer(name: str, value: object, least: int, most: int) -> None:
+    """Raise ValueError unless `value` is an integer from `least` to `most`."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= most:
+        raise ValueError(f"{name}={value!r} must be an integer from {least} to {most}")
+
+
+def check_masks(n_masks: object, mask_rate: object, seed: object, max_batch_size: object) -> None:
+    """Check what both metrics draw masks by."""
+    check_integer("n_masks", n_masks, 2, 2**32 - 2)
+    check_integer("seed", seed, 0, 2**64 - 1)
+    if not _is_number(mask_rate) or not 2**-32 < float(mask_rate) < 1 - 2**-32:  # type: ignore[arg-type]
+        raise ValueError(f"mask_rate={mask_rate!r} must be a probability between 0 and 1, both excluded; the paper's is 0.8")
+    if max_batch_size != "auto":
+        if isinstance(max_batch_size, str):
+            raise ValueError(f"max_batch_size={max_batch_size!r} must be 'auto' or a positive integer")
+        check_integer("max_batch_size", max_batch_size, 1, 2**63 - 1)
+
+
+def check_segment_func(segment_func: object, segment_func_kwargs: object) -> None:
+    """Check the name of a segmentation and its keywords, as far as that is possible without inputs."""
+    if not isinstance(segment_func_kwargs, dict | None):
+        raise ValueError(f"segment_func_kwargs={segment_func_kwargs!r} must be a dict")
+    kwargs = segment_func_kwargs or {}
+    if isinstance(segment_func, str):
+        check_known("segment_func", segment_func, SEGMENT_FUNCS)
+        for name in kwargs:
+            check_known(f"keyword of segment_func={segment_func!r}", name, keyword_names(segment_func))
+    elif segment_func is not None and not callable(segment_func):
+        raise ValueError(f"segment_func={segment_func!r} must be None, a callable, or one of {', '.join(SEGMENT_FUNCS)}")
+    for name in ("pixels_per_segment", "n_segments", "patch_size", "window_size"):
+        if kwargs.get(name) is not None and not callable(segment_func):
+            check_integer(name, kwargs[name], 1, 2**31)
+
+
+def check_perturb_baseline(perturb_baseline: object) -> None:
+    """Check that a baseline is a finite number, a known name or a callable."""
+    if isinstance(perturb_baseline, str):
+        check_known("perturb_baseline", perturb_baseline, BASELINES)
+    elif not callable(perturb_baseline) and not _is_number(perturb_baseline):
+        raise ValueError(
+            f"perturb_baseline={perturb_baseline!r} must be a finite number, a callable, or one of {', '.join(BASELINES)}"
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_call(
+    model: object,
+    x_batch: np.ndarray,
+    y_batch: np.ndarray,
+    explain_func: object,
+    explain_func_kwargs: object,
+    batch_size: object,
+) -> None:
+    """Check what can be said of a call's arguments without running the model."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model={type(model).__name__} must be a torch.nn.Module")
+    if not callable(explain_func):
+        raise ValueError(f"explain_func={explain_func!r} must be a callable; pass quantus.explain, for instance")
+    if not isinstance(explain_func_kwargs, dict | None):
+        raise ValueError(f"explain_func_kwargs={explain_func_kwargs!r} must be a dict")
+    check_integer("batch_size", batch_size, 1, 2**63 - 1)
+    if x_batch.ndim < 2 or x_batch.dtype.kind not in "fiub":
+        raise ValueError(
+            f"x_batch of shape {x_batch.shape} and type {x_batch.dtype} must hold numbers: images (B, C, H, W), series "
+            "(B, C, T) or tables (B, F)"
+        )
+    if y_batch.ndim != 1 or y_batch.dtype.kind not in "iu":
+        raise ValueError(f"y_batch of shape {y_batch.shape} and type {y_batch.dtype} must be one class index an image")
+    if len(x_batch) != len(y_batch) or len(x_batch) == 0:
+        raise ValueError(f"x_batch holds {len(x_batch)} inputs and y_batch {len(y_batch)} classes; pass one class an input")

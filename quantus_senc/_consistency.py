@@ -1,0 +1,112 @@
+"""Do the prediction and the explanation have the same sensitivities?"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64, Int
+from torch import Tensor
+
+from quantus_senc._similarity import is_constant, spearman
+
+
+def consistency(prediction: Float64[Tensor, "N m"], explanation: Float64[Tensor, "N m"]) -> Float64[Tensor, " N"]:
+    """Spearman's rho of prediction and explanation sensitivity; NaN where either is constant or holds a NaN.
+
+    References
+    ----------
+    Tan, WACV 2025, Eq. 4 and 6.
+    """
+    return spearman(_without_noise(prediction), _without_noise(explanation))
+
+
+def _without_noise(sensitivity: Float64[Tensor, "*n m"]) -> Float64[Tensor, "*n m"]:
+    """Sensitivities as multiples of 2^-30 of the largest, so that what differs by rounding alone is equal."""
+    largest = sensitivity.abs().amax(-1, keepdim=True)
+    return (sensitivity / largest.where(largest > 0, 1) * 2**30).round()
+
+
+def top_k_agreement(prediction: Float64[Tensor, " m"], explanation: Float64[Tensor, " m"], k: int) -> float:
+    """Share of the k most sensitive features that prediction and explanation have in common, in [0, 1].
+
+    Of equally sensitive features, the one with the lower label comes first.
+
+    Raises
+    ------
+    ValueError
+        If k is not in 1 … m.
+
+    References
+    ----------
+    Tan, WACV 2025, Eq. 5.
+
+    Examples
+    --------
+    >>> prediction = torch.tensor([3.0, 2.0, 1.0], dtype=torch.float64)
+    >>> explanation = torch.tensor([3.0, 1.0, 2.0], dtype=torch.float64)
+    >>> top_k_agreement(prediction, explanation, k=2)
+    0.5
+    """
+    m = len(prediction)
+    if not 1 <= k <= m:
+        raise ValueError(f"k={k!r} is not in 1 … {m}, the number of features; choose a smaller k")
+    if prediction.isnan().any() or explanation.isnan().any():
+        return math.nan
+    best = [_without_noise(values).sort(descending=True, stable=True).indices[:k] for values in (prediction, explanation)]
+    return torch.isin(*best).sum().item() / k
+
+
+def why_undefined(
+    prediction: Float64[Tensor, " m"], explanation: Float64[Tensor, " m"], original_ranks: Float64[Tensor, " n"]
+) -> str:
+    """Why two sensitivities have no consistency, or an empty string.
+
+    Parameters
+    ----------
+    prediction, explanation
+        The sensitivities.
+    original_ranks
+        `unit_ranks` of the unperturbed explanation.
+    """
+    reasons = {
+        "a single feature": len(prediction) < 2,
+        "NaN in the prediction": prediction.isnan().any(),
+        "NaN in the attribution": explanation.isnan().any(),
+        "a constant attribution": is_constant(original_ranks),
+        "equal sensitivities of all features": consistency(prediction[None], explanation[None]).isnan().any(),
+    }
+    return next((reason for reason, applies in reasons.items() if applies), "")
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """What was found for one image.
+
+    Attributes
+    ----------
+    labels
+        The feature, in [0, m), that each position of the image belongs to, of shape (\\*spatial).
+    prediction, explanation
+        Prediction and explanation sensitivity of each feature, of shape (m,), on the host.
+    score
+        Sensitivity consistency, in [-1, 1]; NaN where it is undefined.
+    n_masks
+        How many masks the sensitivities are the sums of.
+    n_constant
+        For how many masks the attribution was constant, so that its similarity counted as 0.
+    undefined
+        Why there is no score, or an empty string.
+    """
+
+    labels: Int[Tensor, "*spatial"]
+    prediction: Float64[Tensor, " m"]
+    explanation: Float64[Tensor, " m"]
+    score: float
+    n_masks: int
+    n_constant: int
+    undefined: str = ""
+
+    def top_k_agreement(self, k: int) -> float:
+        """Share of the k most sensitive features in common (Tan, WACV 2025, Eq. 5); NaN where there is no score."""
+        agreement = top_k_agreement(self.prediction, self.explanation, k)
+        return math.nan if self.undefined else agreement

@@ -1,0 +1,186 @@
+"""Data SenC: are prediction and explanation sensitive to the same features of the input?"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from quantus.helpers.enums import DataType
+
+from quantus_senc._arguments import check_perturb_baseline, check_segment_func
+from quantus_senc._chunks import BatchLimit, Chunk
+from quantus_senc._explain import Subject
+from quantus_senc._masks import keep_masks
+from quantus_senc._metric import Call, Originals, SensitivityConsistency
+from quantus_senc._perturb import Baseline, baseline_values, eliminate
+from quantus_senc._segment import SegmentFunc, number_labels, segment
+from quantus_senc._sensitivity import Sums
+
+
+class DataSensitivityConsistency(SensitivityConsistency):
+    """Are the prediction and the explanation sensitive to the same features of the input?
+
+    Features (superpixels, windows, columns) are eliminated by many random masks. The prediction sensitivity of a
+    feature is the sum of the masks that keep it, weighted by how little the confidence changes; its explanation
+    sensitivity the same sum, weighted by how similar the explanation stays. The score is the rank correlation of the
+    two.
+
+    Attributes
+    ----------
+    sensitivities
+        One `Sensitivity` an image, from the last call.
+
+    References
+    ----------
+    Hanxiao Tan, "Evaluating Sensitivity Consistency of Explanations", WACV 2025, Section 3.2, Algorithm 1, Eq. 1-5.
+
+    Examples
+    --------
+    >>> import quantus
+    >>> from quantus_senc import DataSensitivityConsistency
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> senc = DataSensitivityConsistency(n_masks=100, mask_rate=0.5)
+    >>> x_batch, y_batch = np.array([[1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 4.0, 3.0]]), np.array([0, 1])
+    >>> scores = senc(model, x_batch, y_batch, explain_func=quantus.explain, explain_func_kwargs={"method": "Gradient"})
+    >>> len(scores), senc.sensitivities[0].prediction.shape
+    (2, torch.Size([4]))
+    """
+
+    name = "Data Sensitivity Consistency"
+    data_applicability = {DataType.IMAGE, DataType.TIMESERIES, DataType.TABULAR}
+
+    def __init__(
+        self,
+        n_masks: int = 5000,
+        mask_rate: float = 0.8,
+        segment_func: SegmentFunc = None,
+        segment_func_kwargs: dict[str, Any] | None = None,
+        perturb_baseline: Baseline = 0.0,
+        max_batch_size: int | str = "auto",
+        seed: int = 42,
+        abs: bool = False,
+        normalise: bool = False,
+        normalise_func: Callable[..., np.ndarray] | None = None,
+        normalise_func_kwargs: dict[str, Any] | None = None,
+        return_aggregate: bool = False,
+        aggregate_func: Callable[..., Any] | None = None,
+        default_plot_func: Callable[..., Any] | None = None,
+        disable_warnings: bool = False,
+        display_progressbar: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Rank correlation of the prediction's and the explanation's sensitivity to the same input features.
+        Scores lie between -1 and 1, and higher is better: 1 means that what matters to the prediction is what matters
+        to the explanation, and 0 that the two are unrelated.
+
+        Parameters
+        ----------
+        n_masks
+            How many masks for each image, at least 2.
+        mask_rate
+            The probability with which a mask eliminates a feature, in (0, 1).
+        segment_func
+            "slic", "grid" (images), "window" (series), "column" (tables), or a callable from one input, a tensor
+            (C, \\*spatial) or (F,), to integer labels (\\*spatial). None takes SLIC for images, windows for series,
+            columns for tables.
+        segment_func_kwargs
+            For "slic": `pixels_per_segment` (50) or `n_segments`, and what scikit-image's `slic` takes; for "grid":
+            `patch_size` (7); for "window": `window_size`.
+        perturb_baseline
+            What eliminated features show: a number (0: the paper's product of input and mask), "black", "white",
+            "mean" or "uniform" as in Quantus, "blur", or a callable from one input to values that broadcast with it.
+        max_batch_size
+            How many perturbed samples one forward pass may have, or "auto".
+        seed
+            Of the masks. They are a function of the seed, the image's index in the call, the mask's index and the
+            feature alone.
+        abs, normalise, normalise_func, normalise_func_kwargs
+            What attributions go through before they are ranked, as in every metric of Quantus.
+        return_aggregate, aggregate_func
+            Whether one score for all images is returned, and how it is made (by default the mean).
+        default_plot_func
+            For `Metric.plot`.
+        disable_warnings, display_progressbar
+            Silence and progress.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is wrong; the message names it, its value and the remedy.
+        """
+        super().__init__(
+            n_masks=n_masks,
+            mask_rate=mask_rate,
+            max_batch_size=max_batch_size,
+            seed=seed,
+            abs=abs,
+            normalise=normalise,
+            normalise_func=normalise_func,
+            normalise_func_kwargs=normalise_func_kwargs,
+            return_aggregate=return_aggregate,
+            aggregate_func=aggregate_func,
+            default_plot_func=default_plot_func,
+            disable_warnings=disable_warnings,
+            display_progressbar=display_progressbar,
+            **kwargs,
+        )
+        check_segment_func(segment_func, segment_func_kwargs)
+        check_perturb_baseline(perturb_baseline)
+        self.segment_func = segment_func
+        self.segment_func_kwargs = segment_func_kwargs
+        self.perturb_baseline = perturb_baseline
+
+    def prepare(self, x_batch: np.ndarray, call: Call) -> dict[str, Any]:
+        """The features of every image."""
+        inputs = torch.tensor(x_batch, dtype=None if x_batch.dtype.kind == "f" else torch.float32)
+        if call.labels is None:
+            labels = segment(inputs, self.segment_func, self.segment_func_kwargs)
+        else:
+            labels = number_labels(torch.as_tensor(call.labels), inputs)
+        if labels.max() == 0:
+            raise ValueError(
+                f"every image has a single feature, with segment_func={self.segment_func!r} and "
+                f"segment_func_kwargs={self.segment_func_kwargs!r}; ask for smaller features (a smaller "
+                "pixels_per_segment, patch_size or window_size) or pass labels as custom_batch"
+            )
+        return {"label_batch": labels.to(torch.int32).numpy()}
+
+    def evaluate_batch(
+        self,
+        *,
+        x_batch: np.ndarray,
+        y_batch: np.ndarray,
+        a_batch: np.ndarray,
+        confidence_batch: np.ndarray,
+        label_batch: np.ndarray,
+        index_batch: np.ndarray,
+        subject: Subject,
+        limit: BatchLimit,
+        custom_batch: Call,
+        **kwargs: Any,
+    ) -> list[float]:
+        """Algorithm 1 for a batch of images, all masks of which are drawn and scored in chunks."""
+        device = subject.device
+        inputs, targets = subject.inputs(x_batch), subject.targets(y_batch)
+        labels, indices = (torch.as_tensor(batch, device=device).long() for batch in (label_batch, index_batch))
+        baselines = baseline_values(inputs, self.perturb_baseline, self.seed, indices)
+        originals = Originals.on(device, confidence_batch, a_batch)
+        n_features = int(labels.max()) + 1
+        sums = Sums.zeros(len(inputs), n_features)
+
+        def score(chunk: Chunk) -> None:
+            images, numbers = slice(*chunk.images), torch.arange(*chunk.masks, device=device)
+            masks = keep_masks(self.seed, indices[images, None], numbers, n_features, self.mask_rate)
+            perturbed = eliminate(inputs[images], labels[images], masks, baselines[images]).flatten(0, 1)
+            classes = targets[images].repeat_interleave(chunk.n_masks)
+            confidence = subject.confidence(perturbed, classes)
+            attribution = subject.attribution(perturbed, classes)
+            sums.add(chunk, masks, *originals.compare(chunk, confidence, attribution))
+            custom_batch.progress.update(chunk.n_pairs)
+
+        limit.run(score, Chunk((0, len(inputs)), (0, self.n_masks)))
+        records = [
+            self.record(label_map, originals, sums, image) for image, label_map in enumerate(torch.from_numpy(label_batch))
+        ]
+        custom_batch.records.extend(records)
+        return [record.score for record in records]

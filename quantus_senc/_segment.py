@@ -1,0 +1,141 @@
+"""Features of an input: which positions are masked as one."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from skimage.segmentation import slic
+from torch import Tensor
+
+SegmentFunc = str | Callable[[Tensor], Any] | None
+
+
+def slic_labels(
+    image: Float[Tensor, "C *spatial"], pixels_per_segment: int = 50, n_segments: int | None = None, **slic_kwargs: Any
+) -> Tensor:
+    """Superpixels by scikit-image's `slic`.
+
+    Each channel is scaled to [0, 1] first, so that normalised images segment like the originals.
+
+    Parameters
+    ----------
+    image
+        Of two or three spatial dimensions; not finite values count as 0.
+    pixels_per_segment
+        How many pixels a superpixel has, roughly; 50 in the paper.
+    n_segments
+        Roughly how many superpixels; by default as many as `pixels_per_segment` asks for.
+    slic_kwargs
+        For `skimage.segmentation.slic`.
+    """
+    spatial = tuple(range(1, image.ndim))
+    pixels = image.double().nan_to_num(posinf=0, neginf=0)
+    low, high = pixels.amin(spatial, keepdim=True), pixels.amax(spatial, keepdim=True)
+    # Rounded, because equal pixels must stay equal whatever the normalisation was: flat regions are full of ties.
+    scaled = ((pixels - low) / (high - low).clamp_min(1e-12)).mul(2**12).round().div(2**12)
+    slic_kwargs = {"start_label": 0, "n_segments": n_segments or max(1, image[0].numel() // pixels_per_segment)} | slic_kwargs
+    return torch.as_tensor(slic(scaled.movedim(0, -1).numpy(), channel_axis=-1, **slic_kwargs))
+
+
+def grid_labels(image: Float[Tensor, "C *spatial"], patch_size: int = 7) -> Tensor:
+    """Square patches of `patch_size` pixels a side; those at the far borders may be smaller."""
+    labels = torch.zeros([1] * (image.ndim - 1), dtype=torch.int64)
+    for axis, size in enumerate(image.shape[1:]):
+        patches = torch.arange(size) // patch_size
+        labels = labels * (patches[-1] + 1) + patches.view([-1 if a == axis else 1 for a in range(image.ndim - 1)])
+    return labels
+
+
+def window_labels(series: Float[Tensor, "C T"], window_size: int | None = None) -> Tensor:
+    """Windows of `window_size` time steps, by default a twentieth of the series; the last may be shorter."""
+    steps = series.shape[-1]
+    return torch.arange(steps) // (window_size or -(-steps // 20))
+
+
+def column_labels(row: Float[Tensor, " F"]) -> Tensor:
+    """Each column of a table for itself."""
+    return torch.arange(len(row))
+
+
+SEGMENT_FUNCS: dict[str, Callable[..., Tensor]] = {
+    "slic": slic_labels,
+    "grid": grid_labels,
+    "window": window_labels,
+    "column": column_labels,
+}
+_RANKS = {"slic": (4, 5), "grid": (4, 5), "window": (3,), "column": (2,)}
+
+
+def segment(
+    inputs: Float[Tensor, "B *shape"], segment_func: SegmentFunc = None, segment_func_kwargs: dict[str, Any] | None = None
+) -> Int64[Tensor, "B *spatial"]:
+    """Features of each input, as labels 0 … m - 1; inputs may differ in m.
+
+    Parameters
+    ----------
+    inputs
+        Images (B, C, \\*spatial), series (B, C, T) or tables (B, F), on the host.
+    segment_func
+        "slic", "grid" (images), "window" (series), "column" (tables), or a callable from one input to integer labels
+        (\\*spatial). None takes SLIC for images, windows for series, columns for tables.
+    segment_func_kwargs
+        For the function.
+
+    Raises
+    ------
+    ValueError
+        If a named function does not fit inputs of this rank, or the labels do not fit the inputs.
+
+    Examples
+    --------
+    >>> segment(torch.zeros(1, 3, 4, 4), "grid", {"patch_size": 2})[0]
+    tensor([[0, 0, 1, 1],
+            [0, 0, 1, 1],
+            [2, 2, 3, 3],
+            [2, 2, 3, 3]])
+    """
+    name = segment_func or {2: "column", 3: "window"}.get(inputs.ndim, "slic")
+    if isinstance(name, str) and inputs.ndim not in _RANKS[name]:
+        raise ValueError(
+            f"segment_func={name!r} does not fit inputs of shape {tuple(inputs.shape)}; take 'slic' or 'grid' for "
+            "images (B, C, H, W), 'window' for series (B, C, T), 'column' for tables (B, F), or a callable"
+        )
+    label = SEGMENT_FUNCS[name] if isinstance(name, str) else name
+    labels = [torch.as_tensor(label(one, **(segment_func_kwargs or {}))) for one in inputs]
+    return number_labels(labels, inputs)
+
+
+def number_labels(labels: Any, inputs: Float[Tensor, "B *shape"]) -> Int64[Tensor, "B *spatial"]:
+    """The same features with labels 0 … m - 1 in each input.
+
+    Parameters
+    ----------
+    labels
+        Integers of any values, B of shape (\\*spatial).
+
+    Raises
+    ------
+    ValueError
+        If the shape is not (B, \\*spatial), or the labels are no integers.
+    """
+    spatial = tuple(inputs.shape[1:] if inputs.ndim == 2 else inputs.shape[2:])
+    shapes = {tuple(one.shape) for one in labels}
+    if len(labels) != len(inputs) or shapes != {spatial}:
+        raise ValueError(
+            f"labels for inputs of shape {tuple(inputs.shape)} must be {len(inputs)} of shape {spatial}, one integer a "
+            f"position, but are {len(labels)} of shape {', '.join(map(str, sorted(shapes)))}"
+        )
+    labels = torch.stack(list(labels))
+    if labels.is_floating_point() or labels.is_complex():
+        raise ValueError(f"labels must be integers, but are {labels.dtype}; round them and convert")
+    return torch.stack([one.unique(return_inverse=True)[1] for one in labels.long()])
+
+
+def keyword_names(segment_func: str) -> list[str]:
+    """What `segment_func_kwargs` may hold for a named function."""
+    names = list(inspect.signature(SEGMENT_FUNCS[segment_func]).parameters)[1:]
+    if segment_func == "slic":
+        names = names[:-1] + [name for name in inspect.signature(slic).parameters if name not in ("image", "channel_axis")]
+    return names

@@ -1,0 +1,122 @@
+"""SenC beside Quantus's own metrics on handwritten digits: `python -m quantus_senc.demo`."""
+
+import argparse
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import quantus
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from quantus_senc import plot
+from quantus_senc._controls import explain_random
+from quantus_senc._data import DataSensitivityConsistency
+
+SIZE = 32
+METHODS = {
+    "Saliency": quantus.explain,
+    "InputXGradient": quantus.explain,
+    "IntegratedGradients": quantus.explain,
+    "LayerGradCam": partial(quantus.explain, gc_layer="model[3]", interpolate=(SIZE, SIZE)),
+    "random": explain_random,
+}
+
+
+def digits(n_test: int = 297) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Train and test images (N, 1, 32, 32) in [0, 1] with their labels (N,): scikit-learn's 1,797 digits, enlarged."""
+    data = load_digits()
+    images = torch.tensor(data.images, dtype=torch.float32)[:, None] / 16
+    images = nn.functional.interpolate(images, size=(SIZE, SIZE), mode="bilinear")
+    labels = torch.tensor(data.target)
+    return images[:-n_test], labels[:-n_test], images[-n_test:], labels[-n_test:]
+
+
+def train(images: Tensor, labels: Tensor, n_epochs: int = 12) -> nn.Sequential:
+    """A small convolutional network for the digits, in evaluation mode; the same every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(1, 8, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(4),
+            nn.Flatten(),
+            nn.Linear(256, 64),
+            nn.ReLU(),
+            nn.Linear(64, 10),
+        )
+        optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+        for _ in range(n_epochs):
+            for batch in torch.randperm(len(images)).split(64):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
+                optimizer.step()
+    return model.eval()
+
+
+def metrics(n_masks: int) -> dict[str, Any]:
+    """Data SenC and its top-k agreements, beside metrics of Quantus."""
+    senc = DataSensitivityConsistency(
+        n_masks=n_masks,
+        segment_func_kwargs={"compactness": 0.1},  # superpixels that follow the strokes of grey images
+        display_progressbar=True,
+    )
+    return {
+        "SenC": senc,
+        "Top-1": senc.top_k(1),
+        "Top-3": senc.top_k(3),
+        "Faithfulness Corr.": quantus.FaithfulnessCorrelation(return_aggregate=False, disable_warnings=True),
+        "MPRT": quantus.MPRT(return_last_correlation=True, disable_warnings=True),
+        "Random Logit": quantus.RandomLogit(num_classes=10, disable_warnings=True),
+    }
+
+
+def table(results: dict[str, dict[str, list[float]]], metrics: dict[str, Any]) -> str:
+    """Mean ± standard deviation over images: a row a method, a column a metric, with an arrow to the better end."""
+    arrows = {"higher": "↑", "lower": "↓"}
+    header = [f"{name} {arrows[metric.score_direction.value]}" for name, metric in metrics.items()]
+    rows = [["", *header]]
+    for method, scores in results.items():
+        rows.append([method, *(f"{np.nanmean(scores[name]):.2f} ± {np.nanstd(scores[name]):.2f}" for name in metrics)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train, evaluate, print the table and write the figure."""
+    parser = argparse.ArgumentParser(prog="python -m quantus_senc.demo", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the figure (default: demo)")
+    parser.add_argument("--images", type=int, default=16, help="how many test images to evaluate (default: 16)")
+    parser.add_argument("--n-masks", type=int, default=500, help="how many masks for each image (default: 500)")
+    options = parser.parse_args(arguments)
+    warnings.filterwarnings("ignore", message="Input Tensor 0 did not already require gradients")
+
+    images, labels, test_images, test_labels = digits()
+    model = train(images, labels)
+    accuracy = (model(test_images).argmax(1) == test_labels).float().mean().item()
+    sys.stdout.write(f"A small CNN names {accuracy:.1%} of {len(test_labels)} held-out digits.\n")
+    x_batch, y_batch = test_images[: options.images].numpy(), test_labels[: options.images].numpy()
+
+    chosen = metrics(options.n_masks)
+    results = quantus.evaluate(chosen, METHODS, model, x_batch, y_batch, explain_func_kwargs={})
+    sys.stdout.write(f"\nMean ± standard deviation over {len(x_batch)} images:\n\n{table(results, chosen)}\n")
+
+    senc, records = chosen["SenC"], {}
+    for name, explain_func in METHODS.items():
+        senc(model, x_batch[:1], y_batch[:1], explain_func=explain_func, explain_func_kwargs={"method": name})
+        records[name] = senc.sensitivities[0]
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "data_sensitivity.png"
+    plot.data_sensitivity(x_batch[0], records).savefig(path, dpi=150)
+    sys.stdout.write(f"\nThe sensitivities of the first image: {path}\n")
+
+
+if __name__ == "__main__":
+    main()
