@@ -1,0 +1,63 @@
+"""Pictures show what the records say."""
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from scipy.stats import rankdata
+
+from quantus_senc import DataSensitivityConsistency, explain_random, plot
+from quantus_senc.demo import main, table
+from tests.conftest import classes, gradient, image_model, inputs
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_data_sensitivity(channels):
+    metric = DataSensitivityConsistency(n_masks=40, segment_func="grid", segment_func_kwargs={"patch_size": 3})
+    x, records = inputs(1, channels, 8, 8), {}
+    for name, explain in {"Gradient": gradient, "random": explain_random}.items():
+        metric(image_model(channels), x, classes(1), explain_func=explain)
+        records[name] = metric.sensitivities[0]
+    figure = plot.data_sensitivity(x[0], records)
+    panels = {axes.get_title().split("\n")[0]: axes for axes in figure.axes if axes.get_title()}
+    assert list(panels) == ["image", "9 features", "prediction", "Gradient", "random"]
+    assert f"SenC {records['random'].score:.2f}" in panels["random"].get_title()
+    drawn = panels["Gradient"].get_images()[-1].get_array()
+    np.testing.assert_array_equal(drawn, rankdata(records["Gradient"].explanation)[records["Gradient"].labels])
+    plt.close(figure)
+
+
+def test_demo(tmp_path, capsys):
+    main(["--out", str(tmp_path), "--images", "2", "--n-masks", "20"])
+    shown = capsys.readouterr().out
+    lines = [line for line in shown.splitlines() if "±" in line]
+    assert [line.split()[0] for line in lines[1:]] == [
+        "Saliency",
+        "InputXGradient",
+        "IntegratedGradients",
+        "LayerGradCam",
+        "random",
+    ]
+    assert "SenC ↑" in shown
+    assert "MPRT ↓" in shown
+    assert (tmp_path / "data_sensitivity.png").stat().st_size > 10_000
+
+
+def test_table_has_a_row_a_method_and_a_column_a_metric():
+    metric = DataSensitivityConsistency()
+    shown = table({"a": {"SenC": [0.0, 1.0]}, "b": {"SenC": [np.nan, 0.25]}}, {"SenC": metric})
+    assert [line.split() for line in shown.splitlines()] == [
+        ["SenC", "↑"], ["a", "0.50", "±", "0.50"], ["b", "0.25", "±", "0.00"],
+    ]  # fmt: skip
+
+
+def test_records_are_on_the_host_in_double_precision():
+    metric = DataSensitivityConsistency(n_masks=10, segment_func="grid", disable_warnings=True)
+    metric(image_model(), inputs(1, 1, 8, 8), classes(1), explain_func=gradient)
+    record = metric.sensitivities[0]
+    assert record.prediction.dtype == record.explanation.dtype == torch.float64
+    assert record.prediction.device.type == "cpu"
