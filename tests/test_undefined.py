@@ -109,8 +109,8 @@ def test_reasons_are_counted():
 
 
 def constant_when_masked(model, inputs, targets):
-    """No attribution at all for an input of which more than four fifths are zero."""
-    masked = (inputs == 0).double().mean((1, 2, 3), keepdim=True) > 0.8
+    """No attribution at all for an input most of which is zero."""
+    masked = (inputs == 0).double().mean((1, 2, 3), keepdim=True) > 0.7
     return gradient(model, inputs, targets) * ~masked
 
 
@@ -124,7 +124,7 @@ def test_constant_attributions_of_masked_copies_count_as_similarity_0():
 
 
 def test_few_constant_attributions_are_only_recorded():
-    metric, _, messages = run(explain_func=constant_when_masked, mask_rate=0.4)
+    metric, _, messages = run(explain_func=constant_when_masked, mask_rate=0.5)
     assert 0 < metric.sensitivities[0].n_constant < 20
     assert not messages
 
