@@ -1,0 +1,19 @@
+"""The README's Python runs, from top to bottom."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_every_block_runs(capsys):
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 4
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    means = names["results"]
+    assert set(means) == {"Saliency", "InputXGradient", "random"}
+    assert "torch.Size" in capsys.readouterr().out
