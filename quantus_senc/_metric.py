@@ -69,13 +69,13 @@ class Originals:
 
     def compare(
         self, chunk: Chunk, confidence: Float[Tensor, " N"], attribution: Float[Tensor, "N *_"]
-    ) -> tuple[Float64[Tensor, "2 b k"], Bool[Tensor, "b k"]]:
+    ) -> tuple[Float64[Tensor, "b 2 k"], Bool[Tensor, "b k"]]:
         """Weights of a chunk's masks, 1 - confidence change and explanation similarity, and which have no ranks."""
         images, shape = slice(*chunk.images), (chunk.n_images, chunk.n_masks)
         change = (self.confidence[images, None] - confidence.view(shape)).abs()
         ranks = unit_ranks(attribution.flatten(1)).view(*shape, -1)
         similarity = (ranks * self.ranks[images, None]).sum(-1)
-        return torch.stack([1 - change.to(similarity), similarity]), is_constant(ranks)
+        return torch.stack([1 - change.to(similarity), similarity], 1), is_constant(ranks)
 
 
 class SensitivityConsistency(Metric[list[float]]):
@@ -240,7 +240,7 @@ class SensitivityConsistency(Metric[list[float]]):
 
     def record(self, labels: Tensor, originals: Originals, sums: Sums, image: int) -> Sensitivity:
         """What was found for one image of a batch, or for one layer and image."""
-        prediction, explanation = sums.sensitivities[:, image, : int(labels.max()) + 1]
+        prediction, explanation = sums.sensitivities[image, :, : int(labels.max()) + 1]
         undefined = why_undefined(prediction, explanation, originals.ranks[image])
         score = math.nan if undefined else consistency(prediction[None], explanation[None]).item()
         n_constant = int(sums.n_constant[image])

@@ -9,7 +9,7 @@ from torch import Tensor
 from quantus_senc._chunks import Chunk
 
 
-def weighted_masks(weights: Float[Tensor, "*n K"], masks: Bool[Tensor, "*n K m"]) -> Float[Tensor, "*n m"]:
+def weighted_masks(weights: Float[Tensor, "*n w K"], masks: Bool[Tensor, "*#n K m"]) -> Float64[Tensor, "*n w m"]:
     """Sum of masks, each times its weight: S_k = sum over i of w_i M_ik.
 
     Sums of parts of the masks add up to the sum of all of them.
@@ -17,7 +17,8 @@ def weighted_masks(weights: Float[Tensor, "*n K"], masks: Bool[Tensor, "*n K m"]
     Parameters
     ----------
     weights
-        1 - confidence change for the prediction sensitivity, explanation similarity for the explanation sensitivity.
+        Several for each mask: 1 - confidence change for the prediction sensitivity, explanation similarity for the
+        explanation sensitivity.
     masks
         True keeps.
 
@@ -32,10 +33,10 @@ def weighted_masks(weights: Float[Tensor, "*n K"], masks: Bool[Tensor, "*n K m"]
 
     Examples
     --------
-    >>> weighted_masks(torch.tensor([1.0, 0.5]), torch.tensor([[True, False], [True, True]]))
-    tensor([1.5000, 0.5000], dtype=torch.float64)
+    >>> weighted_masks(torch.tensor([[1.0, 0.5]]), torch.tensor([[True, False], [True, True]]))
+    tensor([[1.5000, 0.5000]], dtype=torch.float64)
     """
-    return (_double(weights).unsqueeze(-2) @ _double(masks)).squeeze(-2)
+    return _double(weights) @ _double(masks)
 
 
 def _double(values: Tensor) -> Tensor:
@@ -54,22 +55,22 @@ class Sums:
         For how many masks each image's attribution was constant.
     """
 
-    sensitivities: Float64[Tensor, "2 B m"]
+    sensitivities: Float64[Tensor, "B 2 m"]
     n_constant: Int64[Tensor, " B"]
 
     @classmethod
     def zeros(cls, n_images: int, n_features: int) -> "Sums":
         """Sums over no masks yet, on the host."""
-        return cls(torch.zeros(2, n_images, n_features, dtype=torch.float64), torch.zeros(n_images, dtype=torch.int64))
+        return cls(torch.zeros(n_images, 2, n_features, dtype=torch.float64), torch.zeros(n_images, dtype=torch.int64))
 
     def add(
         self,
         chunk: Chunk,
         masks: Bool[Tensor, "b k m"],
-        weights: Float[Tensor, "2 b k"],
+        weights: Float[Tensor, "b 2 k"],
         constant: Bool[Tensor, "b k"],
     ) -> None:
         """Add the masks of a chunk, each times its weights, and count the constant attributions."""
         images = slice(*chunk.images)
-        self.sensitivities[:, images] += weighted_masks(weights, masks.expand(2, -1, -1, -1)).cpu()
+        self.sensitivities[images] += weighted_masks(weights, masks).cpu()
         self.n_constant[images] += constant.sum(-1).cpu()
