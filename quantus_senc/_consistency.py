@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64, Int
+from jaxtyping import Float32, Float64, Int
 from torch import Tensor
 
-from quantus_senc._similarity import is_constant, spearman
+from quantus_senc._similarity import has_no_ranks, spearman
 
 
-def consistency(prediction: Float64[Tensor, "N m"], explanation: Float64[Tensor, "N m"]) -> Float64[Tensor, " N"]:
+def consistency(prediction: Float64[Tensor, "*n m"], explanation: Float64[Tensor, "*n m"]) -> Float64[Tensor, "*n"]:
     """Spearman's rho of prediction and explanation sensitivity; NaN where either is constant or holds a NaN.
 
     References
@@ -57,7 +57,7 @@ def top_k_agreement(prediction: Float64[Tensor, " m"], explanation: Float64[Tens
 
 
 def why_undefined(
-    prediction: Float64[Tensor, " m"], explanation: Float64[Tensor, " m"], original_ranks: Float64[Tensor, " n"]
+    prediction: Float64[Tensor, " m"], explanation: Float64[Tensor, " m"], original_ranks: Float32[Tensor, " n"]
 ) -> str:
     """Why two sensitivities have no consistency, or an empty string.
 
@@ -66,14 +66,14 @@ def why_undefined(
     prediction, explanation
         The sensitivities.
     original_ranks
-        `unit_ranks` of the unperturbed explanation.
+        `centred_ranks` of the unperturbed explanation.
     """
     reasons = {
         "a single feature": len(prediction) < 2,
         "NaN in the prediction": prediction.isnan().any(),
         "NaN in the attribution": explanation.isnan().any(),
-        "a constant attribution": is_constant(original_ranks),
-        "equal sensitivities of all features": consistency(prediction[None], explanation[None]).isnan().any(),
+        "a constant attribution": has_no_ranks(original_ranks).item(),
+        "equal sensitivities of all features": consistency(prediction, explanation).isnan(),
     }
     return next((reason for reason, applies in reasons.items() if applies), "")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float32
 from numpy.typing import ArrayLike
 from quantus.helpers.enums import EvaluationCategory, ModelType, ScoreDirection
 from quantus.helpers.model.model_interface import ModelInterface
@@ -25,7 +25,7 @@ from quantus_senc._explain import Subject, agrees, call_device, host_array
 from quantus_senc._fingerprint import fingerprint
 from quantus_senc._preserve import preserved
 from quantus_senc._sensitivity import Sums
-from quantus_senc._similarity import is_constant, unit_ranks
+from quantus_senc._similarity import centred_ranks, rank_correlation
 from quantus_senc._top_k import TopKAgreement
 
 _REMEMBERED_RUNS = 4
@@ -58,24 +58,23 @@ class Originals:
     """Unperturbed confidence P° and ranked explanation e° of some images, on the model's device."""
 
     confidence: Float[Tensor, " B"]
-    ranks: Float64[Tensor, "B n"]
+    ranks: Float32[Tensor, "B n"]
 
     @classmethod
     def on(cls, device: torch.device, confidence: np.ndarray, attributions: np.ndarray) -> "Originals":
         """From arrays (B,) and (B, \\*shape)."""
         return cls(
-            torch.as_tensor(confidence, device=device), unit_ranks(torch.as_tensor(attributions, device=device).flatten(1))
+            torch.as_tensor(confidence, device=device), centred_ranks(torch.as_tensor(attributions, device=device).flatten(1))
         )
 
     def compare(
         self, chunk: Chunk, confidence: Float[Tensor, " N"], attribution: Float[Tensor, "N *_"]
-    ) -> tuple[Float64[Tensor, "b 2 k"], Bool[Tensor, "b k"]]:
+    ) -> tuple[Float[Tensor, "b 2 k"], Bool[Tensor, "b k"]]:
         """Weights of a chunk's masks, 1 - confidence change and explanation similarity, and which have no ranks."""
         images, shape = slice(*chunk.images), (chunk.n_images, chunk.n_masks)
         change = (self.confidence[images, None] - confidence.view(shape)).abs()
-        ranks = unit_ranks(attribution.flatten(1)).view(*shape, -1)
-        similarity = (ranks * self.ranks[images, None]).sum(-1)
-        return torch.stack([1 - change.to(similarity), similarity], 1), is_constant(ranks)
+        similarity, constant = rank_correlation(self.ranks[images, None], attribution.view(*shape, -1))
+        return torch.stack([1 - change.to(similarity), similarity], 1), constant
 
 
 class SensitivityConsistency(Metric[list[float]]):
@@ -242,7 +241,7 @@ class SensitivityConsistency(Metric[list[float]]):
         """What was found for one image of a batch, or for one layer and image."""
         prediction, explanation = sums.sensitivities[image, :, : int(labels.max()) + 1]
         undefined = why_undefined(prediction, explanation, originals.ranks[image])
-        score = math.nan if undefined else consistency(prediction[None], explanation[None]).item()
+        score = math.nan if undefined else consistency(prediction, explanation).item()
         n_constant = int(sums.n_constant[image])
         return Sensitivity(labels, prediction, explanation, score, self.n_masks, n_constant, undefined)
 

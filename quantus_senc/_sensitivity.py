@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from quantus_senc._chunks import Chunk
+from quantus_senc._similarity import widest
 
 
 def weighted_masks(weights: Float[Tensor, "*n w K"], masks: Bool[Tensor, "*#n K m"]) -> Float64[Tensor, "*n w m"]:
@@ -36,11 +37,9 @@ def weighted_masks(weights: Float[Tensor, "*n w K"], masks: Bool[Tensor, "*#n K 
     >>> weighted_masks(torch.tensor([[1.0, 0.5]]), torch.tensor([[True, False], [True, True]]))
     tensor([[1.5000, 0.5000]], dtype=torch.float64)
     """
-    return _double(weights) @ _double(masks)
-
-
-def _double(values: Tensor) -> Tensor:
-    return (values.cpu() if values.device.type == "mps" else values).to(torch.float64)
+    if widest(masks.device) is not torch.float64:
+        weights, masks = weights.cpu(), masks.cpu()
+    return weights.double() @ masks.double()
 
 
 @dataclass(frozen=True)

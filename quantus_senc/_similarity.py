@@ -1,65 +1,85 @@
-"""Rank correlation of rows: Spearman's rho with average ranks for ties.
-
-Ranks are in double precision: with few values there are few different rhos, and sums of equal ones must stay equal.
-"""
+"""Rank correlation along the last axis: Spearman's rho with average ranks for ties."""
 
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 
-def average_ranks(values: Float[Tensor, "N n"]) -> Float64[Tensor, "N n"]:
-    """Ranks 1 … n of each row's values; equal values share the mean of their ranks.
+def widest(device: torch.device) -> torch.dtype:
+    """Double precision, or single on the devices that have nothing better."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
-    Examples
-    --------
-    >>> average_ranks(torch.tensor([[0.5, 0.1, 0.5, 0.9]]))
-    tensor([[2.5000, 1.0000, 2.5000, 4.0000]], dtype=torch.float64)
-    """
+
+def _sorted_ranks(values: Float[Tensor, "*n v"]) -> tuple[Float32[Tensor, "*n v"], Int64[Tensor, "*n v"]]:
+    """Centred ranks in ascending order, and where each value stood. See `centred_ranks`."""
     ordered, order = values.sort(-1)
-    starts = torch.zeros_like(order)
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    group = starts.cumsum(-1)
-    sizes = torch.zeros_like(group).scatter_add_(1, group, torch.ones_like(group))
-    middles = sizes.cumsum(-1) - (sizes - 1).double() / 2
-    return torch.empty_like(middles).scatter_(1, order, middles.gather(1, group))
+    group = torch.zeros_like(order)
+    torch.cumsum(ordered[..., 1:] != ordered[..., :-1], -1, out=group[..., 1:])
+    sizes = torch.zeros_like(ordered, dtype=torch.float32).scatter_add_(
+        -1, group, torch.ones((), device=group.device).expand_as(group)
+    )
+    # A group of equal values that ends at rank e has the mean rank e - (size - 1) / 2.
+    centred = 2 * sizes.cumsum(-1) - sizes - values.shape[-1]
+    ranks = centred.gather(-1, group)
+    return ranks.masked_fill_(ordered[..., -1:].isnan(), torch.nan), order
 
 
-def unit_ranks(values: Float[Tensor, "N n"]) -> Float64[Tensor, "N n"]:
-    """Ranks of each row, centred and scaled to length 1, so that Spearman's rho is a dot product.
+def centred_ranks(values: Float[Tensor, "*n v"]) -> Float32[Tensor, "*n v"]:
+    """Twice the rank minus (v + 1): integers around 0, so that sums of products stay exact.
 
-    Parameters
-    ----------
-    values
-        Of any floating type.
+    Equal values share the mean of their ranks.
 
     Returns
     -------
     Tensor
-        0 throughout where a row is constant, and so has no ranks; NaN throughout where it holds a NaN.
+        0 throughout where all values are equal, and so have no ranks; NaN throughout where there is a NaN.
+
+    Examples
+    --------
+    >>> centred_ranks(torch.tensor([0.5, 0.1, 0.5, 0.9]))
+    tensor([ 0., -3.,  0.,  3.])
+    """
+    ranks, order = _sorted_ranks(values)
+    return torch.empty_like(ranks).scatter_(-1, order, ranks)
+
+
+def rank_correlation(
+    ranks: Float32[Tensor, "*#n v"], values: Float[Tensor, "*n v"]
+) -> tuple[Float[Tensor, "*n"], Bool[Tensor, "*n"]]:
+    """Spearman's rho of what `centred_ranks` has ranked with other values, and where those values are all equal.
+
+    Returns
+    -------
+    Tensor
+        Rho; 0 where either has no ranks, NaN where either holds a NaN.
+    Tensor
+        True where `values` has no ranks.
 
     References
     ----------
     Tan, WACV 2025, Eq. 3.
     """
-    n = values.shape[-1]
-    centred = (average_ranks(values) - (n + 1) / 2) / n
-    scaled = centred / torch.linalg.vector_norm(centred, dim=-1, keepdim=True).clamp_min(1e-12)
-    return scaled.masked_fill(values.isnan().any(-1, keepdim=True), torch.nan)
+    sorted_ranks, order = _sorted_ranks(values)
+    precision = widest(values.device)
+    covariance = (sorted_ranks * ranks.expand_as(order).gather(-1, order)).sum(-1, dtype=precision)
+    variance = sorted_ranks.square().sum(-1, dtype=precision)
+    scale = (variance * ranks.square().sum(-1, dtype=precision)).sqrt()
+    return covariance / torch.where(scale == 0, 1, scale), variance == 0
 
 
-def is_constant(ranks: Float64[Tensor, "*n _"]) -> Bool[Tensor, "*n"]:
-    """Which rows of `unit_ranks` come from a constant row."""
-    return (ranks == 0).all(-1)
-
-
-def spearman(a: Float[Tensor, "N n"], b: Float[Tensor, "N n"]) -> Float64[Tensor, " N"]:
-    """Spearman's rho of each row of `a` with the same row of `b`; NaN where either is constant or holds a NaN.
+def spearman(a: Float[Tensor, "*n v"], b: Float[Tensor, "*n v"]) -> Float[Tensor, "*n"]:
+    """Spearman's rho along the last axis; NaN where either has no ranks or holds a NaN.
 
     Examples
     --------
     >>> spearman(torch.tensor([[1.0, 2.0, 3.0], [1.0, 1.0, 1.0]]), torch.tensor([[2.0, 9.0, 4.0]]).expand(2, 3))
     tensor([0.5000,    nan], dtype=torch.float64)
     """
-    a, b = unit_ranks(a), unit_ranks(b)
-    return (a * b).sum(-1).masked_fill(is_constant(a) | is_constant(b), torch.nan)
+    ranks = centred_ranks(a)
+    rho, constant = rank_correlation(ranks, b)
+    return rho.masked_fill(constant | has_no_ranks(ranks), torch.nan)
+
+
+def has_no_ranks(ranks: Float32[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:
+    """Where `centred_ranks` was given equal values throughout."""
+    return (ranks == 0).all(-1)

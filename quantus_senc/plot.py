@@ -11,7 +11,7 @@ from skimage.segmentation import find_boundaries
 from torch import Tensor
 
 from quantus_senc._consistency import Sensitivity
-from quantus_senc._similarity import average_ranks
+from quantus_senc._similarity import centred_ranks
 
 _COLOURS = "RdBu_r"
 
@@ -74,5 +74,5 @@ def _edges(record: Sensitivity) -> np.ma.MaskedArray:
 
 
 def _sensitivity(axes: Axes, record: Sensitivity, sensitivity: Tensor) -> None:
-    ranks = average_ranks(sensitivity[None])[0]
-    axes.imshow(ranks[record.labels.long()].numpy(), cmap=_COLOURS, vmin=1, vmax=max(len(ranks), 2), alpha=0.75)
+    ranks = centred_ranks(sensitivity)
+    axes.imshow(ranks[record.labels.long()].numpy(), cmap=_COLOURS, vmin=-len(ranks), vmax=len(ranks), alpha=0.75)

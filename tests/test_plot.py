@@ -27,7 +27,7 @@ def test_data_sensitivity(channels):
     assert list(panels) == ["image", "9 features", "prediction", "Gradient", "random"]
     assert f"SenC {records['random'].score:.2f}" in panels["random"].get_title()
     drawn = panels["Gradient"].get_images()[-1].get_array()
-    np.testing.assert_array_equal(drawn, rankdata(records["Gradient"].explanation)[records["Gradient"].labels])
+    np.testing.assert_array_equal(drawn, 2 * rankdata(records["Gradient"].explanation)[records["Gradient"].labels] - 10)
     plt.close(figure)
 
 

@@ -49,11 +49,11 @@ def test_nan_weights_stay_with_their_image():
 
 
 def test_features_that_differ_by_rounding_alone_are_tied():
-    prediction = torch.tensor([[3.0, 2.0, 2.0 + 1e-12, 1.0]], dtype=torch.float64)
-    explanation = torch.tensor([[4.0, 3.0, 2.0, 1.0]], dtype=torch.float64)
-    swapped = explanation[:, [0, 2, 1, 3]]
+    prediction = torch.tensor([3.0, 2.0, 2.0 + 1e-12, 1.0], dtype=torch.float64)
+    explanation = torch.tensor([4.0, 3.0, 2.0, 1.0], dtype=torch.float64)
+    swapped = explanation[[0, 2, 1, 3]]
     assert consistency(prediction, explanation) == consistency(prediction, swapped)
-    assert top_k_agreement(prediction[0], explanation[0], 2) == 1.0
+    assert top_k_agreement(prediction, explanation, 2) == 1.0
 
 
 def test_top_k_agreement_equals_sets():
