@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
@@ -17,15 +17,24 @@ from quantus_senc._segment import SEGMENT_FUNCS, keyword_names
 def check_known(what: str, name: str, known: Iterable[str]) -> None:
     """Raise ValueError, naming the nearest known name, unless `name` is known."""
     known = list(known)
+    if not known:
+        raise ValueError(f"unknown {what} {name!r}; there is none")
     if name not in known:
         nearest = get_close_matches(name, known, n=1, cutoff=0)[0]
         raise ValueError(f"unknown {what} {name!r}; did you mean {nearest!r}? Known: {', '.join(known)}")
 
 
-def check_keywords(given: dict[str, Any], function: Callable[..., Any]) -> None:
-    """Raise ValueError for a keyword that `function` does not take."""
+def parameter_names(cls: type, method: str) -> list[str]:
+    """The keywords that a method takes, in a class or in those that it extends and passes keywords on to."""
+    signatures = [inspect.signature(vars(base)[method]) for base in cls.__mro__ if base is not object and method in vars(base)]
+    parameters = {name: p for signature in signatures for name, p in signature.parameters.items()}
+    return [name for name, p in parameters.items() if name != "self" and p.kind is not p.VAR_KEYWORD]
+
+
+def check_keywords(given: dict[str, Any], cls: type, method: str) -> None:
+    """Raise ValueError for a keyword that a method does not take."""
     for name in given:
-        check_known("keyword", name, [p for p in inspect.signature(function).parameters if p not in ("self", "kwargs")])
+        check_known("keyword", name, parameter_names(cls, method))
 
 
 def check_integer(name: str, value: object, least: int, most: int) -> None:
@@ -54,7 +63,7 @@ def check_segment_func(segment_func: object, segment_func_kwargs: object) -> Non
     if isinstance(segment_func, str):
         check_known("segment_func", segment_func, SEGMENT_FUNCS)
         for name in kwargs:
-            check_known(f"keyword of segment_func={segment_func!r}", name, keyword_names(segment_func))
+            check_known(f"keyword of segment_func={segment_func!r} in segment_func_kwargs", name, keyword_names(segment_func))
     elif segment_func is not None and not callable(segment_func):
         raise ValueError(f"segment_func={segment_func!r} must be None, a callable, or one of {', '.join(SEGMENT_FUNCS)}")
     for name in ("pixels_per_segment", "n_segments", "patch_size", "window_size"):
@@ -80,6 +89,7 @@ def check_call(
     model: object,
     x_batch: np.ndarray,
     y_batch: np.ndarray,
+    channel_first: object,
     explain_func: object,
     explain_func_kwargs: object,
     batch_size: object,
@@ -91,12 +101,18 @@ def check_call(
         raise ValueError(f"explain_func={explain_func!r} must be a callable; pass quantus.explain, for instance")
     if not isinstance(explain_func_kwargs, dict | None):
         raise ValueError(f"explain_func_kwargs={explain_func_kwargs!r} must be a dict")
+    for name in {"model", "inputs", "targets"} & set(explain_func_kwargs or {}):
+        raise ValueError(f"explain_func_kwargs holds {name!r}, which the metric passes itself; leave it out")
     check_integer("batch_size", batch_size, 1, 2**63 - 1)
     if x_batch.ndim < 2 or x_batch.dtype.kind not in "fiub":
         raise ValueError(
             f"x_batch of shape {x_batch.shape} and type {x_batch.dtype} must hold numbers: images (B, C, H, W), series "
             "(B, C, T) or tables (B, F)"
         )
+    if channel_first not in (None, True, False):
+        raise ValueError(f"channel_first={channel_first!r} must be True, False, or None to infer it")
+    if x_batch.ndim > 4 and channel_first is None:
+        raise ValueError(f"x_batch of shape {x_batch.shape} has too many axes to infer channel_first; pass True or False")
     if y_batch.ndim != 1 or y_batch.dtype.kind not in "iu":
         raise ValueError(f"y_batch of shape {y_batch.shape} and type {y_batch.dtype} must be one class index an image")
     if len(x_batch) != len(y_batch) or len(x_batch) == 0:

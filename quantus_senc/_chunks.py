@@ -61,9 +61,18 @@ class BatchLimit:
         The size of what one pair brings into a forward pass.
     device
         Where the passes run.
+    recover
+        Called after a pass that ran out of memory, before the next is tried.
     """
 
-    def __init__(self, max_batch_size: int | str, sample_bytes: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        max_batch_size: int | str,
+        sample_bytes: int,
+        device: torch.device,
+        recover: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.recover = recover
         self.automatic = max_batch_size == "auto"
         self.size = _suitable(sample_bytes, device) if isinstance(max_batch_size, str) else max_batch_size
 
@@ -80,6 +89,7 @@ class BatchLimit:
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not (self.automatic and piece.n_pairs > 1 and _is_out_of_memory(error)):
                     raise
+                self.recover()
                 self.size = piece.n_pairs // 2
                 waiting.append(piece)
 

@@ -48,34 +48,12 @@ def top_k_agreement(prediction: Float64[Tensor, " m"], explanation: Float64[Tens
     0.5
     """
     m = len(prediction)
-    if not 1 <= k <= m:
+    if k not in range(1, m + 1):
         raise ValueError(f"k={k!r} is not in 1 … {m}, the number of features; choose a smaller k")
     if prediction.isnan().any() or explanation.isnan().any():
         return math.nan
-    best = [_without_noise(values).sort(descending=True, stable=True).indices[:k] for values in (prediction, explanation)]
+    best = [_without_noise(values).sort(descending=True, stable=True).indices[: int(k)] for values in (prediction, explanation)]
     return torch.isin(*best).sum().item() / k
-
-
-def why_undefined(
-    prediction: Float64[Tensor, " m"], explanation: Float64[Tensor, " m"], original_ranks: Float32[Tensor, " n"]
-) -> str:
-    """Why two sensitivities have no consistency, or an empty string.
-
-    Parameters
-    ----------
-    prediction, explanation
-        The sensitivities.
-    original_ranks
-        `centred_ranks` of the unperturbed explanation.
-    """
-    reasons = {
-        "a single feature": len(prediction) < 2,
-        "NaN in the prediction": prediction.isnan().any(),
-        "NaN in the attribution": explanation.isnan().any(),
-        "a constant attribution": has_no_ranks(original_ranks).item(),
-        "equal sensitivities of all features": consistency(prediction, explanation).isnan(),
-    }
-    return next((reason for reason, applies in reasons.items() if applies), "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +83,29 @@ class Sensitivity:
     n_masks: int
     n_constant: int
     undefined: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        labels: Int[Tensor, "*spatial"],
+        sums: Float64[Tensor, "2 m"],
+        n_masks: int,
+        n_constant: int,
+        original_ranks: Float32[Tensor, " n"],
+    ) -> "Sensitivity":
+        """From prediction and explanation sensitivity, and `centred_ranks` of the unperturbed explanation."""
+        prediction, explanation = sums
+        reasons = {
+            "a single feature": len(prediction) < 2,
+            "NaN in the prediction": prediction.isnan().any(),
+            "NaN in the attribution": explanation.isnan().any(),
+            "a constant attribution": has_no_ranks(original_ranks).item(),
+            "an attribution that is constant under every mask": n_constant == n_masks,
+            "equal sensitivities of all features": consistency(prediction, explanation).isnan(),
+        }
+        undefined = next((reason for reason, applies in reasons.items() if applies), "")
+        score = math.nan if undefined else consistency(prediction, explanation).item()
+        return cls(labels, prediction, explanation, score, n_masks, n_constant, undefined)
 
     def top_k_agreement(self, k: int) -> float:
         """Share of the k most sensitive features in common (Tan, WACV 2025, Eq. 5); NaN where there is no score."""

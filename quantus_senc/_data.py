@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from quantus.helpers.enums import DataType
+from torch import Tensor
 
 from quantus_senc._arguments import check_perturb_baseline, check_segment_func
-from quantus_senc._chunks import BatchLimit, Chunk
-from quantus_senc._explain import Subject
+from quantus_senc._chunks import Chunk
+from quantus_senc._consistency import Sensitivity
 from quantus_senc._masks import keep_masks
-from quantus_senc._metric import Call, Originals, SensitivityConsistency
+from quantus_senc._metric import Batch, SensitivityConsistency
 from quantus_senc._perturb import Baseline, baseline_values, eliminate
-from quantus_senc._segment import SegmentFunc, number_labels, segment
+from quantus_senc._segment import SegmentFunc, default_segment_func, number_labels, segment
 from quantus_senc._sensitivity import Sums
 
 
@@ -130,57 +132,48 @@ class DataSensitivityConsistency(SensitivityConsistency):
         self.segment_func_kwargs = segment_func_kwargs
         self.perturb_baseline = perturb_baseline
 
-    def prepare(self, x_batch: np.ndarray, call: Call) -> dict[str, Any]:
+    def prepare(self, x_batch: np.ndarray, labels: np.ndarray | None) -> Int64[Tensor, "B *spatial"]:
         """The features of every image."""
         inputs = torch.tensor(x_batch, dtype=None if x_batch.dtype.kind == "f" else torch.float32)
-        if call.labels is None:
-            labels = segment(inputs, self.segment_func, self.segment_func_kwargs)
+        baseline_values(inputs[:1], self.perturb_baseline, self.seed, torch.zeros(1, dtype=torch.int64))
+        if labels is None:
+            segment_func = self.segment_func or default_segment_func(inputs.ndim)
+            check_segment_func(segment_func, self.segment_func_kwargs)
+            found = segment(inputs, segment_func, self.segment_func_kwargs)
         else:
-            labels = number_labels(torch.as_tensor(call.labels), inputs)
-        if labels.max() == 0:
+            if labels.dtype.kind not in "iub":
+                raise ValueError(f"custom_batch of type {labels.dtype} must hold labels, one integer a position")
+            found = number_labels(torch.as_tensor(labels), inputs)
+        if found.max() == 0:
             raise ValueError(
                 f"every image has a single feature, with segment_func={self.segment_func!r} and "
                 f"segment_func_kwargs={self.segment_func_kwargs!r}; ask for smaller features (a smaller "
                 "pixels_per_segment, patch_size or window_size) or pass labels as custom_batch"
             )
-        return {"label_batch": labels.to(torch.int32).numpy()}
+        return found
 
-    def evaluate_batch(
-        self,
-        *,
-        x_batch: np.ndarray,
-        y_batch: np.ndarray,
-        a_batch: np.ndarray,
-        confidence_batch: np.ndarray,
-        label_batch: np.ndarray,
-        index_batch: np.ndarray,
-        subject: Subject,
-        limit: BatchLimit,
-        custom_batch: Call,
-        **kwargs: Any,
-    ) -> list[float]:
-        """Algorithm 1 for a batch of images, all masks of which are drawn and scored in chunks."""
-        device = subject.device
-        inputs, targets = subject.inputs(x_batch), subject.targets(y_batch)
-        labels, indices = (torch.as_tensor(batch, device=device).long() for batch in (label_batch, index_batch))
+    def evaluate_batch(self, batch: Batch, prepared: Int64[Tensor, "B *spatial"]) -> list[Sensitivity]:
+        """Algorithm 1 for some images, all masks of which are drawn and weighed in chunks."""
+        subject, device = batch.subject, batch.subject.device
+        inputs, targets = subject.inputs(batch.x_batch), subject.targets(batch.y_batch)
+        label_maps = prepared[batch.images]
+        labels, n_features = label_maps.to(device), int(label_maps.max()) + 1
+        indices = torch.arange(len(prepared), device=device)[batch.images]
         baselines = baseline_values(inputs, self.perturb_baseline, self.seed, indices)
-        originals = Originals.on(device, confidence_batch, a_batch)
-        n_features = int(labels.max()) + 1
         sums = Sums.zeros(len(inputs), n_features)
 
-        def score(chunk: Chunk) -> None:
+        def weigh(chunk: Chunk) -> None:
             images, numbers = slice(*chunk.images), torch.arange(*chunk.masks, device=device)
             masks = keep_masks(self.seed, indices[images, None], numbers, n_features, self.mask_rate)
             perturbed = eliminate(inputs[images], labels[images], masks, baselines[images]).flatten(0, 1)
             classes = targets[images].repeat_interleave(chunk.n_masks)
-            confidence = subject.confidence(perturbed, classes)
-            attribution = subject.attribution(perturbed, classes)
-            sums.add(chunk, masks, *originals.compare(chunk, confidence, attribution))
-            custom_batch.progress.update(chunk.n_pairs)
+            confidence, attribution = subject.confidence(perturbed, classes), subject.attribution(perturbed, classes)
+            sums.add(chunk, masks, *batch.originals.compare(chunk, confidence, attribution))
+            batch.progress.update(chunk.n_pairs)
 
-        limit.run(score, Chunk((0, len(inputs)), (0, self.n_masks)))
-        records = [
-            self.record(label_map, originals, sums, image) for image, label_map in enumerate(torch.from_numpy(label_batch))
+        batch.limit.run(weigh, Chunk((0, len(inputs)), (0, self.n_masks)))
+        ranks, constant = batch.originals.ranks.cpu(), sums.n_constant.tolist()
+        return [
+            Sensitivity.of(labels, found[:, : int(labels.max()) + 1], self.n_masks, constant[image], ranks[image])
+            for image, (labels, found) in enumerate(zip(label_maps, sums.sensitivities, strict=True))
         ]
-        custom_batch.records.extend(records)
-        return [record.score for record in records]

@@ -6,15 +6,16 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
+
+from quantus_senc._host import host_array
 
 
 def fingerprint(value: Any) -> Hashable:
     """A hashable stand-in for a value: contents of arrays, tensors and containers, identity of everything else.
 
-    Models count as the same while they are the same object with the same weights. What has neither comparable
-    contents nor an identity to hold on to is equal to nothing, not even to itself.
+    Models count as the same while they are the same object, of the same modules with the same settings, hooks and
+    weights. What has neither comparable contents nor an identity to hold on to is equal to nothing, not even to itself.
 
     Examples
     --------
@@ -27,14 +28,18 @@ def fingerprint(value: Any) -> Hashable:
         return frozenset((fingerprint(key), fingerprint(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
         return (type(value), *map(fingerprint, value))
+    if isinstance(value, Tensor):
+        value = host_array(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return (value.dtype.str, value.shape, hashlib.blake2b(value.tobytes()).digest())
-    if isinstance(value, Tensor):
-        return (value.dtype, fingerprint(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()), value.shape)
     if isinstance(value, nn.Module):
-        tensors = (*value.parameters(), *value.buffers())
-        return (weakref.ref(value), *map(fingerprint, tensors))
+        parts = [(weakref.ref(module), *map(_identity, _hooks(module))) for module in value.modules()]
+        return (repr(value), *parts, *map(fingerprint, (*value.parameters(), *value.buffers())))
     return _identity(value)
+
+
+def _hooks(module: nn.Module) -> list[Any]:
+    return [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
 
 
 def _identity(value: Any) -> Hashable:

@@ -1,90 +1,56 @@
 """What data and parameter SenC share: one call through Quantus, its records, warnings and progress."""
 
-import inspect
-import math
-import warnings
-from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float32
 from numpy.typing import ArrayLike
 from quantus.helpers.enums import EvaluationCategory, ModelType, ScoreDirection
-from quantus.helpers.model.model_interface import ModelInterface
 from quantus.metrics.base import Metric
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from quantus_senc._arguments import check_call, check_keywords, check_masks
-from quantus_senc._chunks import BatchLimit, Chunk
-from quantus_senc._consistency import Sensitivity, consistency, why_undefined
-from quantus_senc._explain import Subject, agrees, call_device, host_array
-from quantus_senc._fingerprint import fingerprint
+from quantus_senc._arguments import check_call, check_keywords, check_masks, parameter_names
+from quantus_senc._chunks import BatchLimit
+from quantus_senc._consistency import Sensitivity
+from quantus_senc._explain import Subject
+from quantus_senc._host import agrees, call_device, host_array
+from quantus_senc._originals import Originals
 from quantus_senc._preserve import preserved
-from quantus_senc._sensitivity import Sums
-from quantus_senc._similarity import centred_ranks, rank_correlation
+from quantus_senc._runs import Runs
 from quantus_senc._top_k import TopKAgreement
-
-_REMEMBERED_RUNS = 4
-_RUN_ARGUMENTS = (
-    "model",
-    "x_batch",
-    "y_batch",
-    "channel_first",
-    "explain_func",
-    "explain_func_kwargs",
-    "model_predict_kwargs",
-    "softmax",
-    "device",
-    "custom_batch",
-)
+from quantus_senc._warnings import DISAGREEMENT, complaints, warn
 
 
 @dataclass(frozen=True)
-class Call:
-    """What one call of a metric carries through Quantus as its `custom_batch`."""
-
-    labels: np.ndarray | None
-    supplied: np.ndarray | None
-    progress: "tqdm[Any]"
-    records: list[Sensitivity] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Originals:
-    """Unperturbed confidence P° and ranked explanation e° of some images, on the model's device."""
-
-    confidence: Float[Tensor, " B"]
-    ranks: Float32[Tensor, "B n"]
-
-    @classmethod
-    def on(cls, device: torch.device, confidence: np.ndarray, attributions: np.ndarray) -> "Originals":
-        """From arrays (B,) and (B, \\*shape)."""
-        return cls(
-            torch.as_tensor(confidence, device=device), centred_ranks(torch.as_tensor(attributions, device=device).flatten(1))
-        )
-
-    def compare(
-        self, chunk: Chunk, confidence: Float[Tensor, " N"], attribution: Float[Tensor, "N *_"]
-    ) -> tuple[Float[Tensor, "b 2 k"], Bool[Tensor, "b k"]]:
-        """Weights of a chunk's masks, 1 - confidence change and explanation similarity, and which have no ranks."""
-        images, shape = slice(*chunk.images), (chunk.n_images, chunk.n_masks)
-        change = (self.confidence[images, None] - confidence.view(shape)).abs()
-        similarity, constant = rank_correlation(self.ranks[images, None], attribution.view(*shape, -1))
-        return torch.stack([1 - change.to(similarity), similarity], 1), constant
-
-
-class SensitivityConsistency(Metric[list[float]]):
-    """Base of the metrics, which differ in what they perturb.
+class Batch:
+    """Some images of a call, and what their evaluation needs.
 
     Attributes
     ----------
-    sensitivities
-        One record for each image of the last call.
+    x_batch, y_batch
+        Arrays (B, \\*shape), channels first, and (B,).
+    images
+        Which images of the call they are.
+    originals
+        Their unperturbed prediction and explanation.
+    subject, limit, progress
+        What to run, how many samples at a time, and whom to tell.
     """
+
+    x_batch: np.ndarray
+    y_batch: np.ndarray
+    images: slice
+    originals: Originals
+    subject: Subject
+    limit: BatchLimit
+    progress: "tqdm[Any]"
+
+
+class SensitivityConsistency(Metric[list[float]]):
+    """Base of the metrics, which differ in what they perturb."""
 
     model_applicability = {ModelType.TORCH}
     score_direction = ScoreDirection.HIGHER
@@ -108,7 +74,7 @@ class SensitivityConsistency(Metric[list[float]]):
         **kwargs: Any,
     ) -> None:
         """Store the parameters that all metrics have."""
-        check_keywords(kwargs, type(self).__init__)
+        check_keywords(kwargs, type(self), "__init__")
         check_masks(n_masks, mask_rate, seed, max_batch_size)
         super().__init__(
             abs=abs,
@@ -126,7 +92,7 @@ class SensitivityConsistency(Metric[list[float]]):
         self.max_batch_size = max_batch_size
         self.seed = int(seed)
         self.sensitivities: list[Sensitivity] = []
-        self._runs: dict[Any, list[Sensitivity]] = {}
+        self._runs = Runs()
 
     def __call__(
         self,
@@ -147,6 +113,8 @@ class SensitivityConsistency(Metric[list[float]]):
     ) -> list[float]:
         """Scores of the explanations of some images, as `quantus.evaluate` calls for them.
 
+        One call at a time: neither a metric nor a model is to be shared by threads.
+
         Parameters
         ----------
         model
@@ -163,7 +131,7 @@ class SensitivityConsistency(Metric[list[float]]):
             Whether channels come first in `x_batch`; by default Quantus infers it.
         explain_func, explain_func_kwargs
             Called as explain_func(model=, inputs=, targets=, \\*\\*explain_func_kwargs) with tensors on the model's
-            device, thousands of samples a call; returns arrays or tensors.
+            device (with arrays, if it turns out to take no tensors), many samples a call; returns arrays or tensors.
         model_predict_kwargs
             For the model's forward pass.
         softmax
@@ -171,7 +139,7 @@ class SensitivityConsistency(Metric[list[float]]):
         device
             None for the model's own, "cpu", or "gpu" for CUDA.
         batch_size
-            How many images are prepared at a time; the scores do not depend on it.
+            For how many images sensitivities are summed at a time; the scores do not depend on it.
         custom_batch
             Labels (B, \\*spatial) of the features, for metrics that mask features.
 
@@ -183,90 +151,86 @@ class SensitivityConsistency(Metric[list[float]]):
         Raises
         ------
         ValueError
-            If an argument is wrong, before any work.
+            If an argument is wrong; nothing but a first look at one image has run by then.
         """
-        run = self._run(locals())
-        check_keywords(kwargs, type(self).__call__)
+        key = self._runs.key(dict(locals()), self._parameters())
+        check_keywords(kwargs, type(self), "__call__")
+        check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
         x_batch, y_batch = host_array(x_batch), host_array(y_batch)
-        check_call(model, x_batch, y_batch, explain_func, explain_func_kwargs, batch_size)
-        bar = tqdm(total=len(x_batch) * self.n_masks, desc=self.name, unit="copies", disable=not super().display_progressbar)
+        check_call(model, x_batch, y_batch, channel_first, explain_func, explain_func_kwargs, batch_size)
         labels, supplied = (None if given is None else host_array(given) for given in (custom_batch, a_batch))
-        with preserved(model), bar:
-            call = Call(labels, supplied, bar)
-            scores = super().__call__(
-                model=model,
-                x_batch=x_batch,
-                y_batch=y_batch,
-                a_batch=None,
-                s_batch=None,
-                channel_first=channel_first,
-                explain_func=explain_func,
-                explain_func_kwargs=dict(explain_func_kwargs or {}),
-                model_predict_kwargs=model_predict_kwargs,
-                softmax=softmax is not False,
-                device=call_device(device, model),
-                batch_size=batch_size,
-                custom_batch=call,
-            )
-        self._runs[run] = self.sensitivities
-        while len(self._runs) > _REMEMBERED_RUNS:
-            del self._runs[next(iter(self._runs))]
-        return scores
+        self.sensitivities, self.evaluation_scores = [], []
+        data = self.general_preprocess(
+            model=model,
+            x_batch=x_batch,
+            y_batch=y_batch,
+            a_batch=None,
+            s_batch=None,
+            channel_first=channel_first,
+            explain_func=explain_func,
+            explain_func_kwargs=dict(explain_func_kwargs or {}),
+            model_predict_kwargs=model_predict_kwargs,
+            softmax=softmax,
+            device=call_device(device, model),
+            custom_batch=None,
+        )
+        subject = Subject(
+            model=model,
+            model_kwargs=model_predict_kwargs or {},
+            softmax=softmax is None or bool(softmax),
+            explain_func=self.explain_func,
+            explain_func_kwargs=self.explain_func_kwargs,
+            normalise_func=self.normalise_func if self.normalise else None,
+            absolute=self.abs,
+        )
+        self.sensitivities = self._evaluate(subject, data["x_batch"], y_batch, labels, supplied, batch_size)
+        self._runs.keep(key, self.sensitivities)
+        self.evaluation_scores = self.summary(self.sensitivities, lambda record: record.score)
+        self.all_evaluation_scores.extend(self.evaluation_scores)
+        return self.evaluation_scores
 
-    def custom_preprocess(
-        self, *, model: ModelInterface[nn.Module], x_batch: np.ndarray, y_batch: np.ndarray, custom_batch: Call, **kwargs: Any
-    ) -> dict[str, Any]:
-        """The unperturbed predictions and explanations of all images, and what else their batches need."""
-        normalise_func = self.normalise_func if self.normalise else None
-        subject = Subject(model, self.explain_func, self.explain_func_kwargs, normalise_func, self.abs)
-        subject.check_targets(x_batch, y_batch)
-        prepared = self.prepare(x_batch, custom_batch)
-        sample_bytes = subject.inputs(x_batch[:1]).nbytes * subject.samples_a_pass(x_batch, y_batch)
-        limit = BatchLimit(self.max_batch_size, sample_bytes, subject.device)
-        confidence, attributions = subject.original(x_batch, y_batch, limit)
-        if custom_batch.supplied is not None and not agrees(custom_batch.supplied, attributions):
-            self._warn(
-                "a_batch is not what explain_func returns for these inputs; the scores are those of explain_func. "
-                "(quantus.evaluate computes a_batch with the default method where xai_methods is a dict of dicts.)"
-            )
-        indices = np.arange(len(x_batch))
-        originals = {"a_batch": attributions, "confidence_batch": confidence}
-        return {"subject": subject, "limit": limit, "index_batch": indices, **originals, **prepared}
+    def _evaluate(
+        self,
+        subject: Subject,
+        x_batch: np.ndarray,
+        y_batch: np.ndarray,
+        labels: np.ndarray | None,
+        supplied: np.ndarray | None,
+        batch_size: int,
+    ) -> list[Sensitivity]:
+        shown = super().display_progressbar
+        bar = tqdm(total=len(x_batch) * self.n_masks, desc=self.name, unit="copies", disable=not shown)
+        records, agreed = [], True
+        with preserved(subject.model) as restore, bar:
+            subject.check_targets(x_batch, y_batch)
+            prepared = self.prepare(x_batch, labels)
+            subject, n_samples = subject.tried(x_batch, y_batch)
+            sample_bytes = n_samples * subject.inputs(x_batch[:1]).nbytes
+            limit = BatchLimit(self.max_batch_size, sample_bytes, subject.device, restore)
+            for start in range(0, len(x_batch), batch_size):
+                images = slice(start, start + batch_size)
+                x, y = x_batch[images], y_batch[images]
+                confidence, maps = subject.originals(x, y, limit)
+                originals = Originals.of(confidence, subject.ready(maps))
+                records += self.evaluate_batch(Batch(x, y, images, originals, subject, limit, bar), prepared)
+                agreed &= supplied is None or agrees(supplied[images], host_array(maps))
+        messages = complaints(self.name, records) + [DISAGREEMENT] * (not agreed)
+        for message in messages * (not self._disable_warnings):  # Quantus's property is True outside GitHub Actions
+            warn(message)
+        return records
 
-    def prepare(self, x_batch: np.ndarray, call: Call) -> dict[str, Any]:
-        """What a metric needs besides, by name; names that end in "_batch" hold one thing an image."""
-        return {}
+    @abstractmethod
+    def prepare(self, x_batch: np.ndarray, labels: np.ndarray | None) -> Any:
+        """What `evaluate_batch` needs for all images of a call, from the inputs and the caller's `custom_batch`."""
 
-    def record(self, labels: Tensor, originals: Originals, sums: Sums, image: int) -> Sensitivity:
-        """What was found for one image of a batch, or for one layer and image."""
-        prediction, explanation = sums.sensitivities[image, :, : int(labels.max()) + 1]
-        undefined = why_undefined(prediction, explanation, originals.ranks[image])
-        score = math.nan if undefined else consistency(prediction, explanation).item()
-        n_constant = int(sums.n_constant[image])
-        return Sensitivity(labels, prediction, explanation, score, self.n_masks, n_constant, undefined)
+    @abstractmethod
+    def evaluate_batch(self, batch: Batch, prepared: Any) -> list[Sensitivity]:
+        """What is found for each image of a batch."""
 
-    def custom_postprocess(self, *, custom_batch: Call, **kwargs: Any) -> None:
-        """Keep the records of the call and say which images have no score, and why."""
-        self.sensitivities = records = custom_batch.records
-        reasons = Counter(record.undefined for record in records if record.undefined)
-        if reasons:
-            counts = "; ".join(f"{count} with {reason}" for reason, count in reasons.most_common())
-            self._warn(f"{self.name} is NaN for {reasons.total()} of {len(records)} images: {counts}.")
-        constant = sum(record.n_constant > record.n_masks / 2 and not record.undefined for record in records)
-        if constant:
-            self._warn(
-                f"For {constant} of {len(records)} images, more than half of the masks made the attribution constant; "
-                "a constant attribution has no ranks, and its similarity counted as 0. A lower mask_rate may help."
-            )
-
-    def _warn(self, message: str) -> None:
-        if not self._disable_warnings:  # Quantus's property of this name is always True outside GitHub Actions
-            warnings.warn(message, stacklevel=2)
-
-    @property
-    def display_progressbar(self) -> bool:
-        """False, because Quantus would show a bar of its own that counts batches; `__call__` shows the metric's."""
-        return False
+    def summary(self, records: list[Sensitivity], value: Callable[[Sensitivity], float]) -> list[float]:
+        """One value an image, or the aggregate of them."""
+        values = [value(record) for record in records]
+        return [float(self.aggregate_func(values))] if self.return_aggregate else values
 
     def top_k(self, k: int) -> TopKAgreement:
         """Top-k agreement (Tan, WACV 2025, Eq. 5) as a metric of its own, which reuses this metric's runs.
@@ -279,10 +243,12 @@ class SensitivityConsistency(Metric[list[float]]):
         return TopKAgreement(self, k)
 
     def remembered(self, call: Mapping[str, Any]) -> list[Sensitivity] | None:
-        """The records of an earlier run with these arguments and the parameters as they are now, if there is one."""
-        return self._runs.get(self._run(call))
+        """The records of the last run with these arguments and the parameters as they are now, if there is one.
 
-    def _run(self, call: Mapping[str, Any]) -> Hashable:
-        names = inspect.signature(type(self).__init__).parameters
-        parameters = {name: getattr(self, name) for name in names if name != "self" and hasattr(self, name)}
-        return fingerprint([parameters, [call.get(name) for name in _RUN_ARGUMENTS]])
+        The explanation method counts as the same while it is the same object with equal keywords.
+        """
+        found: list[Sensitivity] | None = self._runs.find(self._runs.key(call, self._parameters()))
+        return found
+
+    def _parameters(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in parameter_names(type(self), "__init__") if hasattr(self, name)}

@@ -1,6 +1,7 @@
 """Inputs in which the eliminated features take a baseline."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from quantus_senc._philox import random_uniform
 
-Baseline = float | str | Callable[[Tensor], Tensor]
+Baseline = float | str | Callable[[Tensor], Any]
 
 
 def _per_image(reduce: Callable[..., Tensor]) -> Callable[[Tensor, int, Tensor], Tensor]:
@@ -72,14 +73,15 @@ def baseline_values(
     return torch.full_like(inputs[(slice(None), *[slice(1)] * (inputs.ndim - 1))], perturb_baseline)
 
 
-def _called_baseline(perturb_baseline: Callable[[Tensor], Tensor], one: Tensor) -> Tensor:
-    values = torch.as_tensor(perturb_baseline(one.clone())).to(one)
+def _called_baseline(perturb_baseline: Callable[[Tensor], Any], one: Tensor) -> Tensor:
+    returned = perturb_baseline(one.clone())
     try:
-        return values.expand_as(one)
-    except RuntimeError as error:
+        return torch.as_tensor(returned).to(one).expand_as(one)
+    except (RuntimeError, TypeError, ValueError) as error:
+        found = f"shape {tuple(returned.shape)}" if hasattr(returned, "shape") else type(returned).__name__
         raise ValueError(
-            f"perturb_baseline returned shape {tuple(values.shape)}, which does not broadcast with an input of shape "
-            f"{tuple(one.shape)}; return a number, or values of the input's own shape"
+            f"perturb_baseline returned {found}, which does not broadcast with an input of shape {tuple(one.shape)}; "
+            "return a number, or values of the input's own shape"
         ) from error
 
 

@@ -70,7 +70,7 @@ def random_words(
 
 
 def random_uniform(seed: int, streams: Int64[Tensor, "*n"], n_values: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Uniform noise in [0, 1), of shape (\\*n, n_values): a function of (seed, stream, position) alone."""
+    """Uniform noise in [0, 1), rounded to `dtype`, of shape (\\*n, n_values): a function of (seed, stream, position) alone."""
     last = torch.full((), _WORD, dtype=torch.int64, device=streams.device)  # an index that no mask has
     words = random_words(seed, streams, last, n_values)
     return ((words >> 8).float() * 2.0**-24).to(dtype)

@@ -1,51 +1,59 @@
 """A model that comes out of a block as it went in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 
 @contextmanager
-def preserved(model: nn.Module) -> Iterator[None]:
-    """Put the model in evaluation mode for a block; afterwards everything is as before, also when the block raises.
+def preserved(model: nn.Module) -> Iterator[Callable[[], None]]:
+    """Put the model in evaluation mode for a block; afterwards it is as before, also when the block raises.
 
-    Weights and buffers (bit for bit), their `requires_grad` flags and `grad` fields, hooks and training flags are put
-    back, and attributes that the block gave to modules (some attribution methods leave theirs behind) are removed.
+    That holds for weights and buffers (bit for bit), their `requires_grad` flags and `grad` fields, for hooks and
+    training flags, and for all other attributes of its modules: attribution methods leave some behind.
+
+    Yields
+    ------
+    callable
+        Puts the model back at once, but for evaluation mode.
     """
     modules = [_ModuleState(module) for module in model.modules()]
-    tensors = [_TensorState(tensor) for tensor in chain(model.parameters(), model.buffers())]
-    model.eval()
-    try:
-        yield
-    finally:
+    tensors = [_TensorState(tensor) for tensor in chain(model.parameters(), model.buffers()) if _is_plain(tensor)]
+
+    def restore() -> None:
         for module in modules:
             module.restore()
         for tensor in tensors:
             tensor.restore()
 
+    model.eval()
+    try:
+        yield restore
+    finally:
+        restore()
+
 
 class _ModuleState:
-    """The flags, hooks, attribute names and registered tensors of one module."""
+    """The attributes of one module, and the contents of those that are dicts or sets: hooks, registries, caches."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.training = module.training
-        self.names = set(vars(module))
-        self.registries = [
-            (registry, dict(registry))
-            for name, registry in vars(module).items()
-            if isinstance(registry, dict) and (name.endswith("_hooks") or name in ("_parameters", "_buffers", "_modules"))
-        ]
+        self.attributes = dict(vars(module))
+        self.contents = [(value, value.copy()) for value in self.attributes.values() if isinstance(value, dict | set)]
 
     def restore(self) -> None:
-        for name in set(vars(self.module)) - self.names:
-            del vars(self.module)[name]
-        for registry, content in self.registries:
-            registry.clear()
-            registry.update(content)
+        current = vars(self.module)
+        for name in set(current) - set(self.attributes):
+            del current[name]
+        current.update(self.attributes)
+        for value, content in self.contents:
+            value.clear()
+            value.update(content)
         self.module.training = self.training
 
 
@@ -56,19 +64,28 @@ class _TensorState:
         self.tensor = tensor
         self.value = tensor.detach().clone()
         self.requires_grad = tensor.requires_grad
-        self.grad = tensor.grad
-        self.grad_value = None if tensor.grad is None else tensor.grad.detach().clone()
+        self.grad = tensor.grad if tensor.is_leaf else None
+        self.grad_value = None if self.grad is None else self.grad.detach().clone()
 
     @torch.no_grad()
     def restore(self) -> None:
-        if not _same_bits(self.tensor, self.value):
-            self.tensor.copy_(self.value)
-        self.tensor.requires_grad_(self.requires_grad)
-        self.tensor.grad = self.grad
-        if self.grad is not None and self.grad_value is not None and not _same_bits(self.grad, self.grad_value):
-            self.grad.copy_(self.grad_value)
+        if self.tensor.dtype != self.value.dtype or self.tensor.device != self.value.device:
+            self.tensor.data = self.value.clone()
+        _put_back(self.tensor, self.value)
+        if self.tensor.requires_grad != self.requires_grad:
+            self.tensor.requires_grad_(self.requires_grad)
+        if self.tensor.is_leaf and self.tensor.grad is not self.grad:
+            self.tensor.grad = self.grad
+        if self.grad is not None and self.grad_value is not None:
+            _put_back(self.grad, self.grad_value)
 
 
-def _same_bits(a: Tensor, b: Tensor) -> bool:
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout is torch.strided and not is_lazy(tensor)
+
+
+def _put_back(tensor: Tensor, value: Tensor) -> None:
     # Equal values would not do: 0.0 equals -0.0, and NaN equals nothing.
-    return torch.equal(a.detach().reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8))
+    a, b = (t.detach().contiguous().reshape(-1).view(torch.uint8) for t in (tensor, value))
+    if not torch.equal(a, b):
+        tensor.copy_(value)

@@ -69,7 +69,9 @@ _RANKS = {"slic": (4, 5), "grid": (4, 5), "window": (3,), "column": (2,)}
 
 
 def segment(
-    inputs: Float[Tensor, "B *shape"], segment_func: SegmentFunc = None, segment_func_kwargs: dict[str, Any] | None = None
+    inputs: Float[Tensor, "B *shape"],
+    segment_func: str | Callable[[Tensor], Any],
+    segment_func_kwargs: dict[str, Any] | None = None,
 ) -> Int64[Tensor, "B *spatial"]:
     """Features of each input, as labels 0 … m - 1; inputs may differ in m.
 
@@ -79,7 +81,7 @@ def segment(
         Images (B, C, \\*spatial), series (B, C, T) or tables (B, F), on the host.
     segment_func
         "slic", "grid" (images), "window" (series), "column" (tables), or a callable from one input to integer labels
-        (\\*spatial). None takes SLIC for images, windows for series, columns for tables.
+        (\\*spatial).
     segment_func_kwargs
         For the function.
 
@@ -96,15 +98,26 @@ def segment(
             [2, 2, 3, 3],
             [2, 2, 3, 3]])
     """
-    name = segment_func or {2: "column", 3: "window"}.get(inputs.ndim, "slic")
-    if isinstance(name, str) and inputs.ndim not in _RANKS[name]:
+    if isinstance(segment_func, str) and inputs.ndim not in _RANKS[segment_func]:
         raise ValueError(
-            f"segment_func={name!r} does not fit inputs of shape {tuple(inputs.shape)}; take 'slic' or 'grid' for "
+            f"segment_func={segment_func!r} does not fit inputs of shape {tuple(inputs.shape)}; take 'slic' or 'grid' for "
             "images (B, C, H, W), 'window' for series (B, C, T), 'column' for tables (B, F), or a callable"
         )
-    label = SEGMENT_FUNCS[name] if isinstance(name, str) else name
-    labels = [torch.as_tensor(label(one, **(segment_func_kwargs or {}))) for one in inputs]
+    label = SEGMENT_FUNCS[segment_func] if isinstance(segment_func, str) else segment_func
+    labels = [_as_tensor(label(one.clone(), **(segment_func_kwargs or {}))) for one in inputs]
     return number_labels(labels, inputs)
+
+
+def default_segment_func(n_axes: int) -> str:
+    """SLIC for images, windows for series (B, C, T), columns for tables (B, F)."""
+    return {2: "column", 3: "window"}.get(n_axes, "slic")
+
+
+def _as_tensor(labels: Any) -> Tensor:
+    if not hasattr(labels, "shape"):
+        raise ValueError(f"segment_func returned {type(labels).__name__}, but must return an integer for each position")
+    # a copy, because torch takes no arrays with negative strides
+    return labels if isinstance(labels, Tensor) else torch.as_tensor(labels.copy())
 
 
 def number_labels(labels: Any, inputs: Float[Tensor, "B *shape"]) -> Int64[Tensor, "B *spatial"]:

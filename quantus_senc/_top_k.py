@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from quantus.helpers.enums import EvaluationCategory, ScoreDirection
 
-from quantus_senc._arguments import check_integer
+from quantus_senc._arguments import check_integer, check_keywords
+from quantus_senc._consistency import Sensitivity
 
 if TYPE_CHECKING:
     from quantus_senc._metric import SensitivityConsistency
@@ -48,10 +49,13 @@ class TopKAgreement:
             NaN for an image that has no score, or fewer than k features.
         """
         call = inspect.signature(self.metric.__call__).bind(*args, **kwargs)
+        check_keywords(call.arguments.get("kwargs", {}), type(self.metric), "__call__")
         call.apply_defaults()
         records = self.metric.remembered(call.arguments)
         if records is None:
             self.metric(*args, **kwargs)
             records = self.metric.sensitivities
-        scores = [r.top_k_agreement(self.k) if self.k <= len(r.prediction) else math.nan for r in records]
-        return [self.metric.aggregate_func(scores)] if self.metric.return_aggregate else scores
+        return self.metric.summary(records, self._agreement)
+
+    def _agreement(self, record: Sensitivity) -> float:
+        return record.top_k_agreement(self.k) if self.k <= len(record.prediction) else math.nan

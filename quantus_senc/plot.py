@@ -11,12 +11,13 @@ from skimage.segmentation import find_boundaries
 from torch import Tensor
 
 from quantus_senc._consistency import Sensitivity
+from quantus_senc._host import host_array
 from quantus_senc._similarity import centred_ranks
 
 _COLOURS = "RdBu_r"
 
 
-def data_sensitivity(image: ArrayLike, sensitivities: Mapping[str, Sensitivity]) -> Figure:
+def data_sensitivity(image: ArrayLike | Tensor, sensitivities: Mapping[str, Sensitivity]) -> Figure:
     """An image, its features, and which of them the prediction and each explanation are sensitive to.
 
     Red features are the most sensitive, blue ones the least; colours go by rank, as the score does.
@@ -31,19 +32,32 @@ def data_sensitivity(image: ArrayLike, sensitivities: Mapping[str, Sensitivity])
     Returns
     -------
     Figure
-        At most six panels a row.
+        At most six panels a row; the caller closes it.
+
+    Raises
+    ------
+    ValueError
+        If there is no record, or the image is not of the records' size.
 
     References
     ----------
     Tan, WACV 2025, Figure 2.
     """
+    if not sensitivities:
+        raise ValueError(f"sensitivities={sensitivities!r} holds no record; pass one of this image for each method")
     first = next(iter(sensitivities.values()))
+    image = host_array(image).astype(float)
+    if image.ndim != 3 or image.shape[1:] != first.labels.shape:
+        raise ValueError(
+            f"image of shape {image.shape} does not fit features of shape {tuple(first.labels.shape)}; pass the image "
+            "(C, H, W) that the records are of"
+        )
     n_panels = 3 + len(sensitivities)
     n_rows = -(-n_panels // 6)
     n_columns = -(-n_panels // n_rows)
     figure, axes = plt.subplots(n_rows, n_columns, figsize=(2 * n_columns, 2.4 * n_rows), squeeze=False, layout="constrained")
     panels = iter(axes.flat)
-    shown = _shown(np.asarray(image, dtype=float))
+    shown = _shown(image)
     _picture(next(panels), "image", shown)
     features = _picture(next(panels), f"{len(first.prediction)} features", shown)
     features.imshow(_edges(first), cmap="Set1", extent=(-0.5, shown.shape[1] - 0.5, shown.shape[0] - 0.5, -0.5))

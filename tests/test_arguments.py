@@ -28,6 +28,7 @@ PARAMETERS = [
     ({"segment_func": "slic", "segment_func_kwargs": {"compactnes": 1}}, "did you mean 'compactness'?"),
     ({"segment_func": "grid", "segment_func_kwargs": {"patch": 1}}, "did you mean 'patch_size'?"),
     ({"segment_func": "grid", "segment_func_kwargs": {"patch_size": 0}}, "patch_size=0 must be an integer from 1"),
+    ({"segment_func": "column", "segment_func_kwargs": {"width": 1}}, "unknown keyword of segment_func='column'"),
     ({"segment_func_kwargs": {"pixels_per_segment": -5}}, "pixels_per_segment=-5 must be"),
     ({"perturb_baseline": "blak"}, "unknown perturb_baseline 'blak'; did you mean 'black'?"),
     ({"perturb_baseline": float("inf")}, "perturb_baseline=inf must be a finite number"),
@@ -70,6 +71,9 @@ CALLS = [
     ({"batch_size": 0}, "batch_size=0 must be an integer from 1"),
     ({"model": "resnet"}, "model=str must be a torch.nn.Module"),
     ({"softmaxx": True}, "unknown keyword 'softmaxx'; did you mean 'softmax'?"),
+    ({"explain_func_kwargs": {"inputs": 3}}, "explain_func_kwargs holds 'inputs', which the metric passes itself"),
+    ({"channel_first": "yes"}, "channel_first='yes' must be True, False, or None"),
+    ({"x_batch": inputs(3, 1, 4, 4, 4)}, "too many axes to infer channel_first; pass True or False"),
     ({"device": "gpux"}, "device='gpux' is none"),
     ({"device": "gpu"}, "device='gpu', but the model is on cpu"),
 ]
@@ -89,7 +93,8 @@ MODELS = [
     ({"model": nn.Identity()}, "the model returned shape (1, 1, 8, 8)"),
     ({"custom_batch": np.zeros((3, 8, 7), int)}, "must be 3 of shape (8, 8)"),
     ({"custom_batch": np.zeros((2, 8, 8), int)}, "must be 3 of shape (8, 8)"),
-    ({"custom_batch": np.zeros((3, 8, 8))}, "labels must be integers"),
+    ({"custom_batch": np.zeros((3, 8, 8))}, "custom_batch of type float64 must hold labels"),
+    ({"custom_batch": "labels"}, "custom_batch of type <U6 must hold labels"),
     ({"custom_batch": np.zeros((3, 8, 8), int)}, "every image has a single feature"),
 ]
 
@@ -104,6 +109,40 @@ def test_calls_that_explain_nothing(arguments, message):
 def test_a_single_feature_in_every_image():
     with pytest.raises(ValueError, match=r"every image has a single feature.*smaller pixels_per_segment"):
         DataSensitivityConsistency()(image_model(), inputs(2, 1, 8, 8), classes(2), explain_func=silent)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"segment_func_kwargs": {"pixel_per_segment": 9}}, "did you mean 'pixels_per_segment'?"),
+        (
+            {"segment_func_kwargs": {"patch_size": 2}},
+            "unknown keyword of segment_func='slic' in segment_func_kwargs 'patch_size'",
+        ),
+        ({"segment_func": lambda one: None}, "segment_func returned NoneType"),
+        ({"perturb_baseline": lambda one: None, "segment_func": "grid"}, "perturb_baseline returned NoneType"),
+        ({"perturb_baseline": lambda one: np.zeros(5), "segment_func": "grid"}, r"perturb_baseline returned shape \(5,\)"),
+    ],
+)
+def test_what_only_the_inputs_show(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        DataSensitivityConsistency(**parameters)(image_model(), inputs(2, 1, 8, 8), classes(2), explain_func=silent)
+
+
+def test_parameters_that_are_set_later():
+    metric = DataSensitivityConsistency()
+    metric.mask_rate = 1.0
+    with pytest.raises(ValueError, match=r"mask_rate=1.0 must be"):
+        metric(Loud(), inputs(2, 1, 8, 8), classes(2), explain_func=silent)
+
+
+def test_keywords_of_a_subclass():
+    class Short(DataSensitivityConsistency):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+
+    with pytest.raises(ValueError, match="unknown keyword 'n_mask'; did you mean 'n_masks'"):
+        Short(n_mask=3)
 
 
 def test_a_segment_func_for_other_inputs():

@@ -37,6 +37,25 @@ def test_maps_are_unrelated_where_anything_differs(part):
     assert not torch.equal(maps, others)
 
 
+def test_buffers_count_as_weights():
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(3), *image_model(channels=3))
+    maps = explain_random(model, X, Y)
+    model[0].running_mean += 1
+    assert not torch.equal(explain_random(model, X, Y), maps)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "a"])
+def test_seeds_that_are_none(seed):
+    with pytest.raises(ValueError, match=r"seed=.* must be an integer from 0"):
+        explain_random(table_model(), inputs(3, 6), classes(3), seed=seed)
+
+
+def test_integers_of_numpy_are_seeds_and_views_are_inputs():
+    x, y = inputs(3, 6), classes(3)
+    expected = explain_random(table_model(), x[::-1].copy(), y[::-1].copy(), seed=7)
+    np.testing.assert_array_equal(explain_random(table_model(), x[::-1], y[::-1], seed=np.uint8(7)), expected)
+
+
 def test_masked_copies_of_a_flat_image_get_different_maps():
     """Inputs that differ in nothing but where they are zero."""
     x = torch.ones(36, 9) - torch.stack([torch.eye(9)[i] + torch.eye(9)[j] for i in range(9) for j in range(i)])

@@ -1,5 +1,7 @@
 """Data SenC against the paper's loop, and what it promises about batches, images and models."""
 
+import copy
+import pickle
 import subprocess
 import sys
 import warnings
@@ -225,6 +227,103 @@ def test_one_image_of_one_mask_at_a_time():
     model, x, y = table_model(), inputs(1, 6), classes(1)
     _, scores = run(model, x, y, n_masks=2, max_batch_size=1)
     assert len(scores) == 1
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 8), (1, 6, 1), (1, 1, 12)])
+def test_inputs_of_height_or_width_1(shape):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), 3)).eval()
+    columns = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 2}}
+    _, scores = run(model, inputs(2, *shape), classes(2), call={"channel_first": True}, mask_rate=0.5, **columns)
+    assert np.isfinite(scores).all()
+
+
+def test_volumes():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).eval()
+    parameters = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 2}, "mask_rate": 0.5}
+    _, scores = run(model, inputs(2, 1, 4, 4, 4), classes(2), call={"channel_first": True}, **parameters)
+    assert np.isfinite(scores).all()
+
+
+def test_flipped_views_and_other_layouts():
+    model, x, y = image_model(), inputs(2, 1, 8, 8), classes(2)
+    labels = np.arange(64).reshape(1, 8, 8).repeat(2, 0)[:, ::-1] // 16
+
+    def flipped(model, inputs, targets):
+        return gradient(model, inputs, targets).numpy()[..., ::-1]
+
+    def read_only(model, inputs, targets):
+        maps = gradient(model, inputs, targets).flip(-1).numpy()
+        maps.flags.writeable = False
+        return maps
+
+    call = {"custom_batch": labels}
+    _, expected = run(model, x[:, :, ::-1].copy(), y[::-1].copy(), flipped, call={"custom_batch": labels.copy()})
+    assert run(model, x[:, :, ::-1], y[::-1], read_only, call=call)[1] == expected
+    assert run(model, x.astype(">f4")[:, :, ::-1], y[::-1], read_only, call=call)[1] == expected
+    assert run(model, x[:, :, ::-1], y[::-1], flipped, segment_func=lambda one: labels[0])[1] == expected
+
+
+def test_explanation_methods_that_take_arrays_only():
+    """quantus.evaluate itself calls them with arrays, so they must not be lost here."""
+
+    def arrays_only(model, inputs, targets, **kwargs):
+        return gradient(model, torch.from_numpy(inputs), torch.from_numpy(targets)).numpy()
+
+    model, x, y = image_model(), inputs(2, 1, 8, 8), classes(2)
+    assert run(model, x, y, arrays_only, **GRID)[1] == run(model, x, y, **GRID)[1]
+
+
+def test_an_error_of_the_explanation_method_is_the_one_that_is_raised():
+    def broken(model, inputs, targets):
+        raise TypeError("its own, for tensors" if isinstance(inputs, torch.Tensor) else "for arrays")
+
+    with pytest.raises(TypeError, match="its own, for tensors"):
+        run(image_model(), inputs(2, 1, 8, 8), classes(2), broken, **GRID)
+
+
+def test_bfloat16_inputs_and_scripted_models():
+    model, x, y = image_model(), inputs(2, 1, 8, 8).round(), classes(2)
+    _, expected = run(model, x, y, **GRID)
+    assert run(model, torch.tensor(x, dtype=torch.bfloat16), y, **GRID)[1] == expected
+    scripted = torch.jit.script(model)
+    np.testing.assert_allclose(run(scripted, x, y, **GRID)[1], expected, atol=1e-12)
+    scripted.train()
+    run(scripted, x, y, **GRID)
+    assert scripted.training
+
+
+@pytest.mark.parametrize("softmax", [True, False])
+def test_a_softmax_inside_the_model_is_left_alone(softmax):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gated = nn.Sequential(nn.Softmax(-1), *image_model()).eval()
+        _, scores = run(gated, inputs(2, 1, 8, 8), classes(2), call={"softmax": softmax}, **GRID)
+    assert np.isfinite(scores).all()
+
+
+def test_softmax_at_the_end_can_be_undone():
+    model, x, y = image_model(), inputs(2, 1, 8, 8), classes(2)
+    with_softmax = nn.Sequential(*model, nn.Softmax(-1)).eval()
+
+    def same(model, inputs, targets):
+        return gradient(image_model(), inputs, targets)
+
+    logits, undone = (run(m, x, y, same, call={"softmax": False}, **GRID)[0].sensitivities for m in (model, with_softmax))
+    np.testing.assert_allclose(undone[0].prediction, logits[0].prediction, rtol=1e-6)
+
+
+def test_a_call_that_raises_leaves_no_results_of_the_call_before():
+    metric, _ = run(image_model(), inputs(2, 1, 8, 8), classes(2), **GRID)
+    with pytest.raises(ValueError, match="y_batch"):
+        metric(image_model(), inputs(2, 1, 8, 8), np.array([0, 9]), explain_func=gradient)
+    assert metric.sensitivities == metric.evaluation_scores == []
+
+
+def test_metrics_can_be_pickled_and_copied_after_a_call():
+    metric, scores = run(image_model(), inputs(2, 1, 8, 8), classes(2), **GRID)
+    for other in (pickle.loads(pickle.dumps(metric)), copy.deepcopy(metric)):
+        assert other.sensitivities[1].score == scores[1]
+        assert other(image_model(), inputs(2, 1, 8, 8), classes(2), explain_func=gradient) == scores
 
 
 def test_superpixels_are_the_default():

@@ -1,5 +1,6 @@
 """SenC in `quantus.evaluate`, next to Quantus's own metrics, and top-k agreement that reuses its runs."""
 
+import gc
 import warnings
 import weakref
 from functools import partial
@@ -116,10 +117,58 @@ def test_top_k_reuses_runs_with_several_call_kwargs():
     assert set(results["a"]["Top-1"]) == {"p", "logit"}
 
 
+def test_top_k_reuses_runs_with_many_call_kwargs():
+    senc, explain_func = DataSensitivityConsistency(**GRID), Counting()
+    labels = np.arange(64).reshape(1, 8, 8).repeat(4, 0)
+    call_kwargs = {str(size): {"custom_batch": labels // size} for size in (4, 8, 10, 12, 16, 20)}
+    evaluate({"a": explain_func}, {}, {"SenC": senc, "Top-1": senc.top_k(1), "Top-2": senc.top_k(2)}, call_kwargs=call_kwargs)
+    assert explain_func.count == 4 + 6 * (1 + 4 + 4 * 40)
+
+
+@pytest.mark.parametrize("parameters", [{"abs": True}, {"normalise": True}])
+def test_processed_attributions_agree_with_a_batch(parameters):
+    _, messages = evaluate({"Gradient": quantus.explain}, {}, {"SenC": DataSensitivityConsistency(**GRID, **parameters)})
+    assert not messages
+
+
+@pytest.mark.parametrize(
+    ("spoil", "warns"),
+    [
+        (lambda maps: maps * (1 + 1e-6), False),
+        (lambda maps: maps.sum(1), False),
+        (lambda maps: maps * np.array([-1, 1, 1, 1])[:, None, None, None], True),
+        (lambda maps: maps[:2], True),
+    ],
+)
+def test_a_batch_is_compared_image_by_image(spoil, warns):
+    def uneven(model, inputs, targets):
+        maps = gradient(model, torch.as_tensor(inputs), targets)
+        maps[-1] *= 1e6
+        return torch.where(torch.as_tensor(inputs) == X[1, 0, 0, 0], torch.nan, maps).numpy()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        a_batch = spoil(uneven(image_model(), X, Y))
+        metric = DataSensitivityConsistency(**{**GRID, "n_masks": 4}, max_batch_size=4)
+        metric(image_model(), X, Y, a_batch=a_batch, explain_func=uneven)
+    messages = [str(w.message) for w in caught if "a_batch" in str(w.message) or w.category is RuntimeWarning]
+    assert len(messages) == warns
+
+
 def changed(value):
     value = value.copy()
     value[0] = (value[0] + 1) % 3
     return value
+
+
+def alter(model, how):
+    if how == "retrained":
+        with torch.no_grad():
+            model[0].weight[0, 0, 0, 0] += 1e-3
+    elif how == "rebuilt":
+        model[1] = torch.nn.Tanh()
+    elif how == "hooked":
+        model[1].register_forward_hook(lambda module, args, output: output.square())
 
 
 @pytest.mark.parametrize(
@@ -132,6 +181,8 @@ def changed(value):
         {"explain_func_kwargs": {"n": np.zeros(2)}},
         {"explain_func": gradient},
         {"model": "retrained"},
+        {"model": "rebuilt"},
+        {"model": "hooked"},
         {"softmax": False},
         {"custom_batch": np.arange(64).reshape(1, 8, 8).repeat(4, 0) // 16},
         {"parameter": 30},
@@ -145,9 +196,7 @@ def test_top_k_computes_where_anything_differs(change):
     assert counting.count == 165
     change = dict(change)
     same = not change or set(change) == {"x_batch", "explain_func_kwargs"}
-    if change.pop("model", None):
-        with torch.no_grad():
-            model[0].weight[0, 0, 0, 0] += 1e-3
+    alter(model, change.pop("model", ""))
     senc.n_masks = change.pop("parameter", 40)
     agreement = senc.top_k(2)(**{**call, **change})
     counted = counting.count - 165
@@ -155,6 +204,23 @@ def test_top_k_computes_where_anything_differs(change):
     fresh = DataSensitivityConsistency(**{**GRID, "n_masks": senc.n_masks})
     fresh(**{**call, **change})
     assert agreement == [record.top_k_agreement(2) for record in fresh.sensitivities]
+
+
+def test_top_k_of_a_subclass_sees_its_parameters():
+    class Short(DataSensitivityConsistency):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+
+    metric, explain_func = Short(**GRID), Counting()
+    metric(image_model(), X, Y, explain_func=explain_func)
+    metric.n_masks = 30
+    metric.top_k(1)(image_model(), X, Y, explain_func=explain_func)
+    assert explain_func.count == 2 * 5 + 4 * 70
+
+
+def test_top_k_checks_its_keywords():
+    with pytest.raises(ValueError, match="unknown keyword 'batchsize'; did you mean 'batch_size'"):
+        DataSensitivityConsistency(**GRID).top_k(1)(image_model(), X, Y, explain_func=gradient, batchsize=3)
 
 
 def test_top_k_alone_computes():
@@ -178,10 +244,7 @@ def test_a_metric_keeps_no_model_alive():
     assert metric.top_k(1)(model, X, Y, explain_func=explain_random)
     alive = weakref.ref(model)
     del model
-    # Quantus caches wrapped models for ever, so what is asserted is that ours adds nothing to it
-    held = [quantus.helpers.model.pytorch_model.PyTorchModel._get_last_softmax_layer_index]
-    for cache in held:
-        cache.cache_clear()
+    gc.collect()
     assert alive() is None
 
 

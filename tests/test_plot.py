@@ -31,6 +31,15 @@ def test_data_sensitivity(channels):
     plt.close(figure)
 
 
+def test_pictures_that_cannot_be_drawn():
+    with pytest.raises(ValueError, match="holds no record"):
+        plot.data_sensitivity(np.zeros((1, 8, 8)), {})
+    metric = DataSensitivityConsistency(n_masks=10, segment_func="grid", disable_warnings=True)
+    metric(image_model(), inputs(1, 1, 8, 8), classes(1), explain_func=gradient)
+    with pytest.raises(ValueError, match=r"image of shape \(1, 8, 9\) does not fit features of shape \(8, 8\)"):
+        plot.data_sensitivity(np.zeros((1, 8, 9)), {"a": metric.sensitivities[0]})
+
+
 def test_demo(tmp_path, capsys):
     main(["--out", str(tmp_path), "--images", "2", "--n-masks", "20"])
     shown = capsys.readouterr().out

@@ -1,5 +1,7 @@
 """Model, inputs and keywords are as before, whatever the explanation method did to them and however the call ended."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import quantus
@@ -120,6 +122,138 @@ def test_a_model_in_training_mode_is_scored_in_evaluation_mode():
     scores = DataSensitivityConsistency(**GRID)(model.eval(), X, Y, explain_func=gradient)
     assert DataSensitivityConsistency(**GRID)(model.train(), X, Y, explain_func=gradient) == scores
     assert all(module.training for module in model.modules())
+
+
+class CachesAtFirstUse(nn.Module):
+    """The idiom of rotary embeddings: a flag and a buffer that the first pass sets."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.cached = image_model(), 0
+
+    def forward(self, x):
+        if x.shape[-1] > self.cached:
+            self.cached = x.shape[-1]
+            self.register_buffer("scale", torch.ones(1), persistent=False)
+        return self.inner(x) * self.scale
+
+
+def test_modules_that_cache_something_stay_whole():
+    model = CachesAtFirstUse().eval()
+    first = DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=gradient)
+    model(torch.tensor(X))
+    assert DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=gradient) == first
+
+
+def test_hooks_keep_their_kind_when_they_are_removed_or_cleared():
+    model, calls = image_model(), []
+    handle = model[0].register_forward_hook(lambda module, args, kwargs, output: calls.append(1), with_kwargs=True)
+    model[1].register_forward_hook(lambda *args: calls.append(2))
+    with preserved(model):
+        handle.remove()
+        model[1]._forward_hooks = OrderedDict()
+        model[1].inplace = True
+    model(torch.tensor(X))
+    assert calls == [1, 2]
+    assert model[1].inplace is False
+
+
+def test_precision_is_put_back():
+    model = image_model()
+    before = state(model)
+    with preserved(model):
+        model.double()
+    assert state(model) == before
+    assert model(torch.tensor(X)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("buffer", [torch.tensor(0.5).expand(3), torch.eye(3).to_sparse(), torch.arange(3), torch.tensor(True)])
+def test_buffers_of_every_kind(buffer):
+    model = image_model()
+    model.register_buffer("extra", buffer)
+    expected = DataSensitivityConsistency(**GRID)(image_model(), X, Y, explain_func=gradient)
+    assert DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=gradient) == expected
+
+    def explain(model, inputs, targets):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=explain)
+
+
+def test_a_model_made_in_inference_mode():
+    with torch.inference_mode():
+        model = image_model()
+    scores = DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=lambda model, inputs, targets: inputs)
+    assert len(scores) == 3
+
+
+def test_a_pass_that_runs_out_of_memory_leaves_nothing_behind():
+    def explain(model, inputs, targets, limit):
+        handle = model[0].register_forward_hook(lambda module, args, output: output * 0.3)
+        if len(inputs) > limit:
+            raise torch.OutOfMemoryError("no memory")
+        maps = gradient(model, inputs, targets)
+        handle.remove()
+        return maps
+
+    metric = DataSensitivityConsistency(**{**GRID, "max_batch_size": "auto"})
+    few, many = (metric(image_model(), X, Y, explain_func=explain, explain_func_kwargs={"limit": limit}) for limit in (7, 999))
+    np.testing.assert_allclose(few, many, atol=1e-12)
+
+
+def test_an_explanation_method_that_switches_to_training_mode():
+    model = nn.Sequential(nn.Dropout(0.5), *image_model()).eval()
+
+    def explain(model, inputs, targets):
+        maps = gradient(model, inputs, targets)
+        model.train()
+        return maps
+
+    expected = DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=gradient)
+    assert DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=explain) == expected
+
+
+def test_a_model_that_normalises_its_input_in_place():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = image_model()
+
+        def forward(self, x):
+            return self.inner(x.sub_(0.5).div_(0.3))
+
+    def explain(model, inputs, targets):
+        return gradient(image_model(), (inputs - 0.5) / 0.3, targets)
+
+    normalising = nn.Sequential(nn.BatchNorm2d(1, eps=0.0, affine=False), *image_model()).eval()
+    normalising[0].running_mean.fill_(0.5)
+    normalising[0].running_var.fill_(0.3**2)
+    expected = DataSensitivityConsistency(**GRID)(normalising, X, Y, explain_func=explain)
+    np.testing.assert_allclose(DataSensitivityConsistency(**GRID)(InPlace(), X, Y, explain_func=explain), expected, atol=1e-6)
+
+
+def test_arrays_in_keywords_and_what_the_method_returned_are_not_altered():
+    kwargs = {"nested": {"array": np.zeros(2)}, "pair": ([1], torch.zeros(2))}
+    kept = []
+
+    def explain(model, inputs, targets, nested, pair):
+        assert nested["array"].sum() == pair[1].sum() == 0
+        nested["array"] += 1
+        pair[1].add_(1)
+        pair[0].append(2)
+        kept.append(gradient(model, inputs, targets).numpy())
+        return kept[-1]
+
+    def in_place(maps):
+        maps /= 2
+        return maps
+
+    metric = DataSensitivityConsistency(**GRID, normalise=True, normalise_func=in_place)
+    metric(image_model(), X, Y, explain_func=explain, explain_func_kwargs=kwargs)
+    assert kwargs["nested"]["array"].sum() == kwargs["pair"][1].sum() == 0
+    assert kwargs["pair"][0] == [1]
+    np.testing.assert_array_equal(kept[1], gradient(image_model(), X, Y))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

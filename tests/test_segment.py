@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from quantus_senc._segment import number_labels, segment
+from quantus_senc._segment import default_segment_func, number_labels
+from quantus_senc._segment import segment as named_segment
 
 # smooth, because SLIC finds no connected superpixels in noise
 IMAGES = torch.nn.functional.interpolate(
     torch.rand(2, 3, 7, 7, generator=torch.Generator().manual_seed(0)), size=(28, 28), mode="bilinear"
 )
+
+
+def segment(inputs, segment_func=None, kwargs=None):
+    return named_segment(inputs, segment_func or default_segment_func(inputs.ndim), kwargs)
 
 
 def blobs(channels):

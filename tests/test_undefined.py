@@ -129,6 +129,28 @@ def test_few_constant_attributions_are_only_recorded():
     assert not messages
 
 
+def test_attributions_that_are_constant_under_every_mask():
+    def explain(model, inputs, targets):
+        original = (inputs == torch.tensor(X)[:1]).all() if len(inputs) == 1 else inputs.ne(0).all((1, 2, 3), keepdim=True)
+        return gradient(model, inputs, targets) * original
+
+    _, scores, messages = run(explain_func=explain)
+    assert np.isnan(scores).all()
+    assert messages == [
+        "Data Sensitivity Consistency is NaN for 5 of 5 images: 5 with an attribution that is constant under every mask."
+    ]
+
+
+def test_every_call_warns():
+    _, _, first = run(marked_images(1), first_value_marks(0.0), perturb_baseline=1.0)
+    metric = DataSensitivityConsistency(**GRID, perturb_baseline=1.0)
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            metric(image_model(), marked_images(1), Y, explain_func=first_value_marks(0.0))
+        assert [str(w.message) for w in caught] == first
+
+
 def test_warnings_can_be_disabled():
     _, scores, messages = run(marked_images(1), first_value_marks(0.0), disable_warnings=True)
     assert np.isnan(scores[1])

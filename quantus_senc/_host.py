@@ -1,0 +1,84 @@
+"""Between NumPy, where Quantus is at home, and tensors."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+
+def host_array(values: ArrayLike | Tensor) -> np.ndarray:
+    """An array, in NumPy's native byte order, of what users have as arrays, tensors or lists."""
+    if isinstance(values, Tensor):
+        values = values.detach().to_dense().cpu()
+        return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
+    array = np.asarray(values)
+    native = array.dtype.newbyteorder("=") if array.dtype.kind in "fiu" and array.dtype.itemsize <= 8 else array.dtype
+    return np.ascontiguousarray(array, dtype=np.float64 if native == np.longdouble else native)
+
+
+def as_tensor(values: Any) -> Tensor:
+    """A tensor of whatever an `explain_func` returns, without a graph, and without a copy where that is possible."""
+    if isinstance(values, np.ndarray):
+        values = np.require(values, requirements=["C", "W"])  # torch takes neither negative strides nor what it can't write
+    return torch.as_tensor(values).detach()
+
+
+def agrees(supplied: np.ndarray, computed: np.ndarray) -> bool:
+    """Whether the attributions of every image are the same up to rounding, whatever axes of size 1 they have."""
+    if supplied.size != computed.size or len(supplied) != len(computed):
+        return False
+    supplied, computed = (maps.reshape(len(computed), -1) for maps in (supplied, computed))
+    tolerance = 1e-3 * np.nan_to_num(np.abs(computed)).max(1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        equal = (np.abs(supplied - computed) <= tolerance) | (supplied == computed)
+    return bool((equal | (np.isnan(supplied) & np.isnan(computed))).all())
+
+
+def takes_arrays(explain_func: Callable[..., Any]) -> Callable[..., Any]:
+    """The same explanation method, given arrays where it would be given tensors."""
+
+    def explain_arrays(model: nn.Module, inputs: Tensor, targets: Tensor, **kwargs: Any) -> Any:
+        return explain_func(model=model, inputs=host_array(inputs), targets=host_array(targets), **kwargs)
+
+    return explain_arrays
+
+
+def copied(kwargs: Any) -> Any:
+    """Keywords of which the callee may alter dicts, lists, tuples, arrays and tensors without the caller's noticing."""
+    if isinstance(kwargs, dict):
+        return {key: copied(value) for key, value in kwargs.items()}
+    if type(kwargs) in (list, tuple):
+        return type(kwargs)(map(copied, kwargs))
+    if isinstance(kwargs, np.ndarray):
+        return kwargs.copy()
+    return kwargs.clone() if type(kwargs) is Tensor and not kwargs.requires_grad else kwargs
+
+
+def model_device(model: nn.Module) -> torch.device:
+    """The device of a model's first tensor; the CPU for a model that has none."""
+    return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+
+
+def call_device(device: object, model: nn.Module) -> str | None:
+    """The device of a call in torch's words: "gpu", as Quantus calls it, is "cuda"; None is the model's own.
+
+    Raises
+    ------
+    ValueError
+        If torch knows no such device, or the model is elsewhere.
+    """
+    if device is None:
+        return None
+    own = model_device(model)
+    try:
+        asked = torch.device("cuda" if device == "gpu" else device)  # type: ignore[call-overload]
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device={device!r} is none; pass None for the model's own, 'cpu' or 'gpu'") from error
+    if asked.type != own.type or asked.index not in (None, own.index or 0):
+        raise ValueError(
+            f"device={device!r}, but the model is on {own}; pass device=None, or move it with model.to({str(asked)!r})"
+        )
+    return str(asked)
