@@ -85,24 +85,20 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def check_call(
-    model: object,
-    x_batch: np.ndarray,
-    y_batch: np.ndarray,
-    channel_first: object,
-    explain_func: object,
-    explain_func_kwargs: object,
-    batch_size: object,
-) -> None:
-    """Check what can be said of a call's arguments without running the model."""
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model={type(model).__name__} must be a torch.nn.Module")
+def check_explain_func(explain_func: object, explain_func_kwargs: object) -> None:
+    """Check that an explanation method can be called with its keywords."""
     if not callable(explain_func):
         raise ValueError(f"explain_func={explain_func!r} must be a callable; pass quantus.explain, for instance")
     if not isinstance(explain_func_kwargs, dict | None):
         raise ValueError(f"explain_func_kwargs={explain_func_kwargs!r} must be a dict")
     for name in {"model", "inputs", "targets"} & set(explain_func_kwargs or {}):
         raise ValueError(f"explain_func_kwargs holds {name!r}, which the metric passes itself; leave it out")
+
+
+def check_inputs(model: object, x_batch: np.ndarray, y_batch: np.ndarray, channel_first: object, batch_size: object) -> None:
+    """Check what can be said of a model and its inputs without running it."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model={type(model).__name__} must be a torch.nn.Module")
     check_integer("batch_size", batch_size, 1, 2**63 - 1)
     if x_batch.ndim < 2 or x_batch.dtype.kind not in "fiub":
         raise ValueError(

@@ -1,12 +1,16 @@
-"""What masked copies are compared with."""
+"""Some images of a call, and what their masked copies are compared with."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
+from tqdm.auto import tqdm
 
-from quantus_senc._chunks import Chunk
+from quantus_senc._chunks import BatchLimit, Chunk
+from quantus_senc._explain import Subject
 from quantus_senc._similarity import centred_ranks, rank_correlation
 
 
@@ -35,3 +39,28 @@ class Originals:
         change = (self.confidence[images, None] - confidence.view(shape)).abs()
         similarity, constant = rank_correlation(self.ranks[images, None], attribution.view(*shape, -1))
         return torch.stack([1 - change.to(similarity), similarity], 1), constant
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some images of a call, and what their evaluation needs.
+
+    Attributes
+    ----------
+    x_batch, y_batch
+        Arrays (B, \\*shape), channels first, and (B,).
+    images
+        Which images of the call they are.
+    originals
+        Their unperturbed prediction and explanation.
+    subject, limit, progress
+        What to run, how many samples at a time, and whom to tell.
+    """
+
+    x_batch: np.ndarray
+    y_batch: np.ndarray
+    images: slice
+    originals: Originals
+    subject: Subject
+    limit: BatchLimit
+    progress: "tqdm[Any]"

@@ -10,10 +10,11 @@ from quantus.helpers.enums import DataType
 from torch import Tensor
 
 from quantus_senc._arguments import check_perturb_baseline, check_segment_func
+from quantus_senc._batch import Batch
 from quantus_senc._chunks import Chunk
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._masks import keep_masks
-from quantus_senc._metric import Batch, SensitivityConsistency
+from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._perturb import Baseline, baseline_values, eliminate
 from quantus_senc._segment import SegmentFunc, default_segment_func, number_labels, segment
 from quantus_senc._sensitivity import Sums

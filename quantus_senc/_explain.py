@@ -1,8 +1,8 @@
 """Predict and explain: the model and the user's explanation method as functions of tensors."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,14 +71,10 @@ class Subject:
         ValueError
             If the model does not return (N, classes).
         """
-        last = list(self.model.modules())[-1]
-        ends_in_softmax = isinstance(last, nn.Softmax)  # Quantus's rule
-        undo = ends_in_softmax and not self.softmax
-        logits: list[Tensor] = []
         self.model.eval()  # an explanation method may have left it in training mode
-        with last.register_forward_pre_hook(lambda module, args: logits.append(args[0])) if undo else nullcontext():
+        with _input_of(self._last_softmax) as logits:
             outputs = self.model(inputs.clone(), **self.model_kwargs)  # a model may normalise its input in place
-        outputs = logits[-1] if undo else outputs
+        outputs = logits[-1] if logits and not self.softmax else outputs
         if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != len(inputs):
             found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
             raise ValueError(
@@ -87,7 +83,13 @@ class Subject:
             )
         # Softmax in half precision would round the confidence changes away.
         outputs = outputs.float() if outputs.dtype.itemsize < 4 or not outputs.is_floating_point() else outputs
-        return outputs.softmax(-1) if self.softmax and not ends_in_softmax else outputs
+        return outputs.softmax(-1) if self.softmax and not logits else outputs
+
+    @property
+    def _last_softmax(self) -> nn.Softmax | None:
+        """The model's own softmax, if it is the last of its modules (Quantus's rule)."""
+        last = list(self.model.modules())[-1]
+        return last if isinstance(last, nn.Softmax) else None
 
     def attribution(self, inputs: Float[Tensor, "N *shape"], targets: Int64[Tensor, " N"]) -> Float[Tensor, "N n"]:
         """Attribution values of each input, ready to be ranked. The inputs are the method's to alter."""
@@ -178,3 +180,11 @@ class Subject:
         with nullcontext() if scripted else self.model.register_forward_pre_hook(count, with_kwargs=True):
             self.explain(self.inputs(x_batch), self.targets(y_batch))
         return max(seen)
+
+
+@contextmanager
+def _input_of(module: nn.Module | None) -> Iterator[list[Tensor]]:
+    """A list to which a module's inputs are added as it is called."""
+    seen: list[Tensor] = []
+    with module.register_forward_pre_hook(lambda module, args: seen.append(args[0])) if module else nullcontext():
+        yield seen

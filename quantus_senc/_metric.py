@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,41 +11,16 @@ from quantus.metrics.base import Metric
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from quantus_senc._arguments import check_call, check_keywords, check_masks, parameter_names
+from quantus_senc._arguments import check_explain_func, check_inputs, check_keywords, check_masks, parameter_names
+from quantus_senc._batch import Batch, Originals
 from quantus_senc._chunks import BatchLimit
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._host import agrees, call_device, host_array
-from quantus_senc._originals import Originals
 from quantus_senc._preserve import preserved
 from quantus_senc._runs import Runs
 from quantus_senc._top_k import TopKAgreement
 from quantus_senc._warnings import DISAGREEMENT, complaints, warn
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some images of a call, and what their evaluation needs.
-
-    Attributes
-    ----------
-    x_batch, y_batch
-        Arrays (B, \\*shape), channels first, and (B,).
-    images
-        Which images of the call they are.
-    originals
-        Their unperturbed prediction and explanation.
-    subject, limit, progress
-        What to run, how many samples at a time, and whom to tell.
-    """
-
-    x_batch: np.ndarray
-    y_batch: np.ndarray
-    images: slice
-    originals: Originals
-    subject: Subject
-    limit: BatchLimit
-    progress: "tqdm[Any]"
 
 
 class SensitivityConsistency(Metric[list[float]]):
@@ -56,37 +30,11 @@ class SensitivityConsistency(Metric[list[float]]):
     score_direction = ScoreDirection.HIGHER
     evaluation_category = EvaluationCategory.FAITHFULNESS
 
-    def __init__(
-        self,
-        n_masks: int,
-        mask_rate: float,
-        max_batch_size: int | str,
-        seed: int,
-        abs: bool,
-        normalise: bool,
-        normalise_func: Callable[..., np.ndarray] | None,
-        normalise_func_kwargs: dict[str, Any] | None,
-        return_aggregate: bool,
-        aggregate_func: Callable[..., Any] | None,
-        default_plot_func: Callable[..., Any] | None,
-        disable_warnings: bool,
-        display_progressbar: bool,
-        **kwargs: Any,
-    ) -> None:
-        """Store the parameters that all metrics have."""
+    def __init__(self, n_masks: int, mask_rate: float, max_batch_size: int | str, seed: int, **kwargs: Any) -> None:
+        """Store the parameters that all metrics have; the others are Quantus's own."""
         check_keywords(kwargs, type(self), "__init__")
         check_masks(n_masks, mask_rate, seed, max_batch_size)
-        super().__init__(
-            abs=abs,
-            normalise=normalise,
-            normalise_func=normalise_func,
-            normalise_func_kwargs=normalise_func_kwargs,
-            return_aggregate=return_aggregate,
-            aggregate_func=aggregate_func,
-            default_plot_func=default_plot_func,
-            disable_warnings=disable_warnings,
-            display_progressbar=display_progressbar,
-        )
+        super().__init__(**kwargs)
         self.n_masks = int(n_masks)
         self.mask_rate = float(mask_rate)
         self.max_batch_size = max_batch_size
@@ -157,7 +105,8 @@ class SensitivityConsistency(Metric[list[float]]):
         check_keywords(kwargs, type(self), "__call__")
         check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
         x_batch, y_batch = host_array(x_batch), host_array(y_batch)
-        check_call(model, x_batch, y_batch, channel_first, explain_func, explain_func_kwargs, batch_size)
+        check_inputs(model, x_batch, y_batch, channel_first, batch_size)
+        check_explain_func(explain_func, explain_func_kwargs)
         labels, supplied = (None if given is None else host_array(given) for given in (custom_batch, a_batch))
         self.sensitivities, self.evaluation_scores = [], []
         data = self.general_preprocess(
