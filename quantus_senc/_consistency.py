@@ -58,14 +58,14 @@ def top_k_agreement(prediction: Float64[Tensor, " m"], explanation: Float64[Tens
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """What was found for one image.
+    """What was found for one image, or for one image and layer.
 
     Attributes
     ----------
     labels
-        The feature, in [0, m), that each position of the image belongs to, of shape (\\*spatial).
+        The feature, in [0, m), that each position of the image belongs to, of shape (\\*spatial); None for a layer.
     prediction, explanation
-        Prediction and explanation sensitivity of each feature, of shape (m,), on the host.
+        Prediction and explanation sensitivity of each feature or unit, of shape (m,), on the host.
     score
         Sensitivity consistency, in [-1, 1]; NaN where it is undefined.
     n_masks
@@ -76,7 +76,7 @@ class Sensitivity:
         Why there is no score, or an empty string.
     """
 
-    labels: Int[Tensor, "*spatial"]
+    labels: Int[Tensor, "*spatial"] | None
     prediction: Float64[Tensor, " m"]
     explanation: Float64[Tensor, " m"]
     score: float
@@ -87,7 +87,7 @@ class Sensitivity:
     @classmethod
     def of(
         cls,
-        labels: Int[Tensor, "*spatial"],
+        labels: Int[Tensor, "*spatial"] | None,
         sums: Float64[Tensor, "2 m"],
         n_masks: int,
         n_constant: int,

@@ -13,6 +13,7 @@ from quantus_senc._arguments import check_perturb_baseline, check_segment_func
 from quantus_senc._batch import Batch
 from quantus_senc._chunks import Chunk
 from quantus_senc._consistency import Sensitivity
+from quantus_senc._explain import Subject
 from quantus_senc._masks import keep_masks
 from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._perturb import Baseline, baseline_values, eliminate
@@ -133,7 +134,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         self.segment_func_kwargs = segment_func_kwargs
         self.perturb_baseline = perturb_baseline
 
-    def prepare(self, x_batch: np.ndarray, labels: np.ndarray | None) -> Int64[Tensor, "B *spatial"]:
+    def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> Int64[Tensor, "B *spatial"]:
         """The features of every image."""
         inputs = torch.tensor(x_batch, dtype=None if x_batch.dtype.kind == "f" else torch.float32)
         baseline_values(inputs[:1], self.perturb_baseline, self.seed, torch.zeros(1, dtype=torch.int64))
@@ -152,6 +153,10 @@ class DataSensitivityConsistency(SensitivityConsistency):
                 "pixels_per_segment, patch_size or window_size) or pass labels as custom_batch"
             )
         return found
+
+    def n_rounds(self, prepared: Int64[Tensor, "B *spatial"]) -> int:
+        """One."""
+        return 1
 
     def evaluate_batch(self, batch: Batch, prepared: Int64[Tensor, "B *spatial"]) -> list[Sensitivity]:
         """Algorithm 1 for some images, all masks of which are drawn and weighed in chunks."""
@@ -178,3 +183,11 @@ class DataSensitivityConsistency(SensitivityConsistency):
             Sensitivity.of(labels, found[:, : int(labels.max()) + 1], self.n_masks, constant[image], ranks[image])
             for image, (labels, found) in enumerate(zip(label_maps, sums.sensitivities, strict=True))
         ]
+
+    def collect(self, found: list[Sensitivity], prepared: Int64[Tensor, "B *spatial"]) -> list[Sensitivity]:
+        """One record an image."""
+        return found
+
+    def summary(self, sensitivities: list[Sensitivity], value: Callable[[Sensitivity], float]) -> list[float]:
+        """One value an image, or their aggregate."""
+        return self.aggregate([value(record) for record in sensitivities])

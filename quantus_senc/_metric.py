@@ -39,7 +39,7 @@ class SensitivityConsistency(Metric[list[float]]):
         self.mask_rate = float(mask_rate)
         self.max_batch_size = max_batch_size
         self.seed = int(seed)
-        self.sensitivities: list[Sensitivity] = []
+        self.sensitivities: Any = []
         self._runs = Runs()
 
     def __call__(
@@ -58,7 +58,7 @@ class SensitivityConsistency(Metric[list[float]]):
         batch_size: int = 64,
         custom_batch: ArrayLike | Tensor | None = None,
         **kwargs: Any,
-    ) -> list[float]:
+    ) -> Any:
         """Scores of the explanations of some images, as `quantus.evaluate` calls for them.
 
         One call at a time: neither a metric nor a model is to be shared by threads.
@@ -102,13 +102,13 @@ class SensitivityConsistency(Metric[list[float]]):
             If an argument is wrong; nothing but a first look at one image has run by then.
         """
         key = self._runs.key(dict(locals()), self._parameters())
+        self.sensitivities, self.evaluation_scores = [], []
         check_keywords(kwargs, type(self), "__call__")
         check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
         x_batch, y_batch = host_array(x_batch), host_array(y_batch)
         check_inputs(model, x_batch, y_batch, channel_first, batch_size)
         check_explain_func(explain_func, explain_func_kwargs)
         labels, supplied = (None if given is None else host_array(given) for given in (custom_batch, a_batch))
-        self.sensitivities, self.evaluation_scores = [], []
         data = self.general_preprocess(
             model=model,
             x_batch=x_batch,
@@ -134,9 +134,10 @@ class SensitivityConsistency(Metric[list[float]]):
         )
         self.sensitivities = self._evaluate(subject, data["x_batch"], y_batch, labels, supplied, batch_size)
         self._runs.keep(key, self.sensitivities)
-        self.evaluation_scores = self.summary(self.sensitivities, lambda record: record.score)
-        self.all_evaluation_scores.extend(self.evaluation_scores)
-        return self.evaluation_scores
+        scores = self.summary(self.sensitivities, lambda record: record.score)
+        self.evaluation_scores = scores
+        self.all_evaluation_scores.extend(scores if isinstance(scores, list) else [scores])
+        return scores
 
     def _evaluate(
         self,
@@ -146,13 +147,13 @@ class SensitivityConsistency(Metric[list[float]]):
         labels: np.ndarray | None,
         supplied: np.ndarray | None,
         batch_size: int,
-    ) -> list[Sensitivity]:
-        shown = super().display_progressbar
-        bar = tqdm(total=len(x_batch) * self.n_masks, desc=self.name, unit="copies", disable=not shown)
+    ) -> Any:
         records, agreed = [], True
+        bar = tqdm(desc=self.name, unit="copies", disable=not self.display_progressbar)
         with preserved(subject.model) as restore, bar:
             subject.check_targets(x_batch, y_batch)
-            prepared = self.prepare(x_batch, labels)
+            prepared = self.prepare(subject, x_batch, labels)
+            bar.total = len(x_batch) * self.n_masks * self.n_rounds(prepared)
             subject, n_samples = subject.tried(x_batch, y_batch)
             sample_bytes = n_samples * subject.inputs(x_batch[:1]).nbytes
             limit = BatchLimit(self.max_batch_size, sample_bytes, subject.device, restore)
@@ -163,22 +164,36 @@ class SensitivityConsistency(Metric[list[float]]):
                 originals = Originals.of(confidence, subject.ready(maps))
                 records += self.evaluate_batch(Batch(x, y, images, originals, subject, limit, bar), prepared)
                 agreed &= supplied is None or agrees(supplied[images], host_array(maps))
-        messages = complaints(self.name, records) + [DISAGREEMENT] * (not agreed)
+        found = self.collect(records, prepared)
+        self._warn(complaints(self.name, found) + [DISAGREEMENT] * (not agreed))
+        return found
+
+    def _warn(self, messages: list[str]) -> None:
         for message in messages * (not self._disable_warnings):  # Quantus's property is True outside GitHub Actions
             warn(message)
-        return records
 
     @abstractmethod
-    def prepare(self, x_batch: np.ndarray, labels: np.ndarray | None) -> Any:
+    def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> Any:
         """What `evaluate_batch` needs for all images of a call, from the inputs and the caller's `custom_batch`."""
 
     @abstractmethod
-    def evaluate_batch(self, batch: Batch, prepared: Any) -> list[Sensitivity]:
+    def n_rounds(self, prepared: Any) -> int:
+        """How often the masks of an image are drawn."""
+
+    @abstractmethod
+    def evaluate_batch(self, batch: Batch, prepared: Any) -> list[Any]:
         """What is found for each image of a batch."""
 
-    def summary(self, records: list[Sensitivity], value: Callable[[Sensitivity], float]) -> list[float]:
-        """One value an image, or the aggregate of them."""
-        values = [value(record) for record in records]
+    @abstractmethod
+    def collect(self, found: list[Any], prepared: Any) -> Any:
+        """What is found for all images, as users see it."""
+
+    @abstractmethod
+    def summary(self, sensitivities: Any, value: Callable[[Sensitivity], float]) -> Any:
+        """One value an image, or their aggregate, from what `collect` returned."""
+
+    def aggregate(self, values: list[float]) -> list[float]:
+        """The values, or the aggregate of them where that was asked for."""
         return [float(self.aggregate_func(values))] if self.return_aggregate else values
 
     def top_k(self, k: int) -> TopKAgreement:
@@ -191,13 +206,12 @@ class SensitivityConsistency(Metric[list[float]]):
         """
         return TopKAgreement(self, k)
 
-    def remembered(self, call: Mapping[str, Any]) -> list[Sensitivity] | None:
-        """The records of the last run with these arguments and the parameters as they are now, if there is one.
+    def remembered(self, call: Mapping[str, Any]) -> Any:
+        """The sensitivities of the last run with these arguments and the parameters as they are now; None if there is none.
 
         The explanation method counts as the same while it is the same object with equal keywords.
         """
-        found: list[Sensitivity] | None = self._runs.find(self._runs.key(call, self._parameters()))
-        return found
+        return self._runs.find(self._runs.key(call, self._parameters()))
 
     def _parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in parameter_names(type(self), "__init__") if hasattr(self, name)}

@@ -5,8 +5,9 @@ from typing import Any, cast
 from quantus.helpers.constants import AVAILABLE_METRICS
 
 from quantus_senc._data import DataSensitivityConsistency
+from quantus_senc._parameter import ParameterSensitivityConsistency
 
-METRICS = (DataSensitivityConsistency,)
+METRICS = (DataSensitivityConsistency, ParameterSensitivityConsistency)
 
 
 def register() -> None:

@@ -65,7 +65,7 @@ class Sums:
     def add(
         self,
         chunk: Chunk,
-        masks: Bool[Tensor, "b k m"],
+        masks: Bool[Tensor, "*#b k m"],
         weights: Float[Tensor, "b 2 k"],
         constant: Bool[Tensor, "b k"],
     ) -> None:

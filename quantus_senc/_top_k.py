@@ -37,7 +37,7 @@ class TopKAgreement:
         self.k = int(k)
         self.name = f"Top-{self.k} Agreement"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> list[float]:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Agreement for each image, in [0, 1], for the arguments that the metric itself is called with.
 
         If the metric has just been run on the same model, images, labels and explanation method with the same
@@ -46,16 +46,17 @@ class TopKAgreement:
         Returns
         -------
         list of float
-            NaN for an image that has no score, or fewer than k features.
+            NaN for an image that has no score, or fewer than k features. In the form in which the metric returns its
+            scores.
         """
         call = inspect.signature(self.metric.__call__).bind(*args, **kwargs)
         check_keywords(call.arguments.get("kwargs", {}), type(self.metric), "__call__")
         call.apply_defaults()
-        records = self.metric.remembered(call.arguments)
-        if records is None:
+        sensitivities = self.metric.remembered(call.arguments)
+        if sensitivities is None:
             self.metric(*args, **kwargs)
-            records = self.metric.sensitivities
-        return self.metric.summary(records, self._agreement)
+            sensitivities = self.metric.sensitivities
+        return self.metric.summary(sensitivities, self._agreement)
 
     def _agreement(self, record: Sensitivity) -> float:
         return record.top_k_agreement(self.k) if self.k <= len(record.prediction) else math.nan

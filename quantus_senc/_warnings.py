@@ -12,17 +12,21 @@ DISAGREEMENT = (
 )
 
 
-def complaints(name: str, records: list[Sensitivity]) -> list[str]:
+def complaints(name: str, sensitivities: list[Sensitivity] | dict[str, list[Sensitivity]]) -> list[str]:
     """Which of a metric's records have no score and why, and which attributions had no ranks too often."""
+    if isinstance(sensitivities, dict):
+        records, what = [record for layer in sensitivities.values() for record in layer], "pairs of layer and image"
+    else:
+        records, what = sensitivities, "images"
     found = []
     reasons = Counter(record.undefined for record in records if record.undefined)
     if reasons:
         counts = "; ".join(f"{count} with {reason}" for reason, count in reasons.most_common())
-        found.append(f"{name} is NaN for {reasons.total()} of {len(records)} images: {counts}.")
+        found.append(f"{name} is NaN for {reasons.total()} of {len(records)} {what}: {counts}.")
     constant = sum(record.n_constant > record.n_masks / 2 and not record.undefined for record in records)
     if constant:
         found.append(
-            f"For {constant} of {len(records)} images, more than half of the masks made the attribution constant; a "
+            f"For {constant} of {len(records)} {what}, more than half of the masks made the attribution constant; a "
             "constant attribution has no ranks, and its similarity counted as 0. A lower mask_rate may help."
         )
     return found

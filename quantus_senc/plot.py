@@ -46,11 +46,11 @@ def data_sensitivity(image: ArrayLike | Tensor, sensitivities: Mapping[str, Sens
     if not sensitivities:
         raise ValueError(f"sensitivities={sensitivities!r} holds no record; pass one of this image for each method")
     first = next(iter(sensitivities.values()))
-    image = host_array(image).astype(float)
-    if image.ndim != 3 or image.shape[1:] != first.labels.shape:
+    image, labels = host_array(image).astype(float), _labels(first)
+    if image.ndim != 3 or image.shape[1:] != labels.shape:
         raise ValueError(
-            f"image of shape {image.shape} does not fit features of shape {tuple(first.labels.shape)}; pass the image "
-            "(C, H, W) that the records are of"
+            f"image of shape {image.shape} does not fit features of shape {labels.shape}; pass the image (C, H, W) that "
+            "the records are of"
         )
     n_panels = 3 + len(sensitivities)
     n_rows = -(-n_panels // 6)
@@ -69,6 +69,12 @@ def data_sensitivity(image: ArrayLike | Tensor, sensitivities: Mapping[str, Sens
     return figure
 
 
+def _labels(record: Sensitivity) -> np.ndarray:
+    if record.labels is None:
+        raise ValueError(f"a record of {len(record.prediction)} units is not of an image; draw it with parameter_sensitivity")
+    return record.labels.numpy()
+
+
 def _shown(image: np.ndarray) -> np.ndarray:
     picture = np.moveaxis(image, 0, -1) if len(image) == 3 else image.mean(0)
     low, high = np.nanmin(picture), np.nanmax(picture)
@@ -83,10 +89,10 @@ def _picture(axes: Axes, title: str, shown: np.ndarray) -> Axes:
 
 
 def _edges(record: Sensitivity) -> np.ma.MaskedArray:
-    edges = find_boundaries(record.labels.numpy(), mode="subpixel")
+    edges = find_boundaries(_labels(record), mode="subpixel")
     return np.ma.masked_where(~edges, edges)
 
 
 def _sensitivity(axes: Axes, record: Sensitivity, sensitivity: Tensor) -> None:
     ranks = centred_ranks(sensitivity)
-    axes.imshow(ranks[record.labels.long()].numpy(), cmap=_COLOURS, vmin=-len(ranks), vmax=len(ranks), alpha=0.75)
+    axes.imshow(ranks.numpy()[_labels(record)], cmap=_COLOURS, vmin=-len(ranks), vmax=len(ranks), alpha=0.75)

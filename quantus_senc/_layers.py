@@ -1,0 +1,117 @@
+"""Which layers of a model are masked, and in what order."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from quantus_senc._arguments import check_known
+from quantus_senc._units import is_maskable, n_units, zeroed_weights
+
+Layers = str | Iterable[str] | Callable[[str, nn.Module], bool] | None
+_SHORT_FORMS = ("first_conv", "conv", "linear")
+
+
+def chosen_layers(
+    model: nn.Module, layers: Layers, predict: Callable[[], Tensor]
+) -> tuple[dict[str, nn.Module], dict[str, str]]:
+    """Layers by name, in the order in which the forward pass first uses them, and those left out, with the reason.
+
+    Parameters
+    ----------
+    layers
+        None for every convolution and fully connected layer; names, a predicate of name and module, or "first_conv",
+        "conv", "linear".
+    predict
+        Runs the model.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a layer that was asked for cannot be masked, or none is left.
+    """
+    order = _order_of_use(model, predict)
+    maskable = {name: module for name, module in model.named_modules() if is_maskable(module)}
+    maskable = dict(sorted(maskable.items(), key=lambda item: _position(item[0], order)))
+    chosen = {name: maskable[name] for name in _names(model, maskable, layers)}
+    unfit = {name: reason for name, module in chosen.items() if (reason := _unfit(name, module, order, predict))}
+    if unfit and layers is not None:
+        name, reason = next(iter(unfit.items()))
+        raise ValueError(f"layer {name!r} {reason}; leave it out of layers={layers!r}")
+    if len(unfit) == len(chosen):
+        reasons = "".join(f"; {name!r} {reason}" for name, reason in unfit.items())
+        raise ValueError(f"layers={layers!r} leaves no convolution or fully connected layer to mask{reasons}")
+    return {name: module for name, module in chosen.items() if name not in unfit}, unfit
+
+
+def _order_of_use(model: nn.Module, predict: Callable[[], Tensor]) -> dict[str, int]:
+    """Names of the modules that a forward pass calls, each with its place in the order of first calls."""
+    order: dict[str, int] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any) -> None:
+            order.setdefault(name, len(order))
+
+        return hook
+
+    handles = [module.register_forward_pre_hook(note(name)) for name, module in model.named_modules()]
+    try:
+        predict()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return order
+
+
+def _position(name: str, order: dict[str, int]) -> int:
+    """Its own place, or that of the closest module around it: attention uses layers that it does not call."""
+    while name and name not in order:
+        name = name.rpartition(".")[0]
+    return order.get(name, len(order))
+
+
+def _names(model: nn.Module, maskable: dict[str, nn.Module], layers: Layers) -> Iterator[str]:
+    if layers is None:
+        yield from maskable
+    elif layers in _SHORT_FORMS and layers not in maskable:
+        kind = nn.Linear if layers == "linear" else _ConvNd
+        names = [name for name, module in maskable.items() if isinstance(module, kind)]
+        yield from names[:1] if layers == "first_conv" else names
+    elif callable(layers):
+        yield from (name for name, module in maskable.items() if layers(name, module))
+    else:
+        asked = [layers] if isinstance(layers, str) else list(layers)
+        for name in asked:
+            check_known("layer", name, [*maskable, *_SHORT_FORMS])
+        yield from (name for name in maskable if name in asked)
+
+
+def _unfit(name: str, module: nn.Module, order: dict[str, int], predict: Callable[[], Tensor]) -> str:
+    """Why a layer cannot be masked, or an empty string."""
+    if n_units(module) < 2:
+        return "has one unit, and ranks need two"
+    if "weight" not in module._parameters:
+        return "computes its weight from other parameters (weight norm, spectral norm), which masks would miss"
+    if name not in order and not _matters(module, predict):
+        return "is not reached by the forward pass"
+    return ""
+
+
+def _matters(module: nn.Module, predict: Callable[[], Tensor]) -> bool:
+    """Whether zeroing a layer's weights changes the prediction."""
+    with zeroed_weights(module) as keep:
+        before = predict()
+        keep(torch.zeros(n_units(module), dtype=torch.bool, device=before.device))
+        return not torch.equal(before, predict())
+
+
+def check_layers(layers: Any) -> None:
+    """Raise ValueError unless layers are None, names, or a predicate."""
+    named = isinstance(layers, str) or (isinstance(layers, Iterable) and all(isinstance(name, str) for name in layers))
+    if layers is not None and not callable(layers) and (not named or not layers):
+        raise ValueError(
+            f"layers={layers!r} must be None, names of layers, a predicate of name and module, or one of "
+            f"{', '.join(map(repr, _SHORT_FORMS))}"
+        )

@@ -1,0 +1,195 @@
+"""Parameter SenC: are prediction and explanation sensitive to the same units of the model's layers?"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from quantus.helpers.enums import DataType
+from torch import Tensor, nn
+
+from quantus_senc._arguments import check_known
+from quantus_senc._batch import Batch
+from quantus_senc._consistency import Sensitivity
+from quantus_senc._explain import Subject
+from quantus_senc._layers import Layers, check_layers, chosen_layers
+from quantus_senc._masked_models import MaskedModels, Strategy
+from quantus_senc._masks import keep_masks
+from quantus_senc._metric import SensitivityConsistency
+from quantus_senc._units import n_units
+
+
+class ParameterSensitivityConsistency(SensitivityConsistency):
+    """Are the prediction and the explanation sensitive to the same units of the model's layers?
+
+    Units of a layer (output channels of a convolution, input features of a fully connected layer) are eliminated by
+    many random masks: their weights are 0, biases stay. The prediction sensitivity of a unit is the sum of the masks that
+    keep it, weighted by how little the confidence changes; its explanation sensitivity the same sum, weighted by how
+    similar the explanation stays. A layer's score is the rank correlation of the two, and the score the mean over layers.
+
+    Attributes
+    ----------
+    sensitivities
+        A list of one `Sensitivity` an image for each layer's name, from the last call.
+    strategies
+        How each layer was masked in the last call, and why, by the layer's name.
+
+    References
+    ----------
+    Hanxiao Tan, "Evaluating Sensitivity Consistency of Explanations", WACV 2025, Section 3.3, Algorithm 2, Eq. 6.
+
+    Examples
+    --------
+    >>> import quantus
+    >>> from quantus_senc import ParameterSensitivityConsistency
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> senc = ParameterSensitivityConsistency(n_masks=100, mask_rate=0.5)
+    >>> x_batch, y_batch = np.array([[1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 4.0, 3.0]]), np.array([0, 1])
+    >>> scores = senc(model, x_batch, y_batch, explain_func=quantus.explain, explain_func_kwargs={"method": "Gradient"})
+    >>> len(scores), {name: len(records[0].prediction) for name, records in senc.sensitivities.items()}
+    (2, {'0': 4, '2': 8})
+    """
+
+    name = "Parameter Sensitivity Consistency"
+    data_applicability = {DataType.IMAGE, DataType.TIMESERIES, DataType.TABULAR}
+
+    def __init__(
+        self,
+        n_masks: int = 10_000,
+        mask_rate: float = 0.8,
+        layers: Layers = None,
+        return_layer_scores: bool = False,
+        max_batch_size: int | str = "auto",
+        seed: int = 42,
+        strategy: str = "auto",
+        abs: bool = False,
+        normalise: bool = False,
+        normalise_func: Callable[..., np.ndarray] | None = None,
+        normalise_func_kwargs: dict[str, Any] | None = None,
+        return_aggregate: bool = False,
+        aggregate_func: Callable[..., Any] | None = None,
+        default_plot_func: Callable[..., Any] | None = None,
+        disable_warnings: bool = False,
+        display_progressbar: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Rank correlation of the prediction's and the explanation's sensitivity to the same units of the model.
+        Scores lie between -1 and 1, and higher is better: 1 means that the units that matter to the prediction are those
+        that matter to the explanation, and 0 that the two are unrelated.
+
+        Parameters
+        ----------
+        n_masks
+            How many masks for each layer, at least 2.
+        mask_rate
+            The probability with which a mask eliminates a unit, in (0, 1).
+        layers
+            None for every convolution and fully connected layer, in the order of first use; names, a predicate of name and
+            module, or "first_conv" (which the paper recommends), "conv" or "linear".
+        return_layer_scores
+            Whether a dict from layer to list is returned, rather than the mean over layers.
+        max_batch_size
+            How many samples one forward pass may have, or "auto".
+        seed
+            Of the masks. They are a function of the seed, the layer's name, the mask's index and the unit alone.
+        strategy
+            "hooks" masks many models in one pass, "weights" zeroes the weights for one mask a pass, and "auto" takes hooks
+            where they agree with zeroed weights on a few masks of the call, and weights elsewhere.
+        abs, normalise, normalise_func, normalise_func_kwargs
+            What attributions go through before they are ranked, as in every metric of Quantus.
+        return_aggregate, aggregate_func
+            Whether one score for all images is returned, and how it is made (by default the mean).
+        default_plot_func
+            For `Metric.plot`.
+        disable_warnings, display_progressbar
+            Silence and progress.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is wrong; the message names it, its value and the remedy.
+        """
+        super().__init__(
+            n_masks=n_masks,
+            mask_rate=mask_rate,
+            max_batch_size=max_batch_size,
+            seed=seed,
+            abs=abs,
+            normalise=normalise,
+            normalise_func=normalise_func,
+            normalise_func_kwargs=normalise_func_kwargs,
+            return_aggregate=return_aggregate,
+            aggregate_func=aggregate_func,
+            default_plot_func=default_plot_func,
+            disable_warnings=disable_warnings,
+            display_progressbar=display_progressbar,
+            **kwargs,
+        )
+        check_layers(layers)
+        check_known("strategy", strategy, ["auto", "hooks", "weights"])
+        self.layers = layers
+        self.return_layer_scores = return_layer_scores
+        self.strategy = strategy
+        self.strategies: dict[str, Strategy] = {}
+
+    def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> "dict[str, _Layer]":
+        """The layers, by name."""
+        modules, left_out = chosen_layers(subject.model, self.layers, lambda: subject.outputs(subject.inputs(x_batch[:1])))
+        if left_out:
+            self._warn(["Layers left out: " + "; ".join(f"{name!r} {reason}" for name, reason in left_out.items()) + "."])
+        name, why = ("weights", "asked for") if self.strategy == "weights" else ("hooks", "")
+        self.strategies = {layer: Strategy(name, why) for layer in modules}
+        return {layer: _Layer(layer, module, self.strategies[layer]) for layer, module in modules.items()}
+
+    def n_rounds(self, prepared: "dict[str, _Layer]") -> int:
+        """As many as there are layers."""
+        return len(prepared)
+
+    def evaluate_batch(self, batch: Batch, prepared: "dict[str, _Layer]") -> list[dict[str, Sensitivity]]:
+        """Algorithm 2 for some images."""
+        found = {name: self._layer_sensitivities(batch, layer) for name, layer in prepared.items()}
+        return [dict(zip(found, records, strict=True)) for records in zip(*found.values(), strict=True)]
+
+    def _layer_sensitivities(self, batch: Batch, layer: "_Layer") -> list[Sensitivity]:
+        def masks(numbers: tuple[int, int]) -> Bool[Tensor, "k m"]:
+            indices = torch.arange(*numbers, device=batch.subject.device)
+            stream = torch.tensor(layer.stream, device=indices.device)
+            return keep_masks(self.seed, stream, indices, n_units(layer.module), self.mask_rate)
+
+        models = MaskedModels(batch, layer.module, masks, layer.strategy, forced=self.strategy == "hooks")
+        sums, ranks = models.sums(self.n_masks), batch.originals.ranks.cpu()
+        constant = sums.n_constant.tolist()
+        return [
+            Sensitivity.of(None, found, self.n_masks, constant[image], ranks[image])
+            for image, found in enumerate(sums.sensitivities)
+        ]
+
+    def collect(self, found: list[dict[str, Sensitivity]], prepared: "dict[str, _Layer]") -> dict[str, list[Sensitivity]]:
+        """One record an image for each layer."""
+        return {layer: [records[layer] for records in found] for layer in prepared}
+
+    def summary(
+        self, sensitivities: dict[str, list[Sensitivity]], value: Callable[[Sensitivity], float]
+    ) -> list[float] | dict[str, list[float]]:
+        """One value an image: the mean over layers (Algorithm 2, line 13), or a list for each layer."""
+        values = {layer: [value(record) for record in records] for layer, records in sensitivities.items()}
+        if self.return_layer_scores:
+            return {layer: self.aggregate(scores) for layer, scores in values.items()}
+        return self.aggregate(np.mean(list(values.values()), axis=0).tolist())
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer to mask, and how that is done in this call."""
+
+    name: str
+    module: nn.Module
+    strategy: Strategy
+
+    @property
+    def stream(self) -> int:
+        """What the layer's masks are drawn for: a hash of its name."""
+        return int.from_bytes(hashlib.blake2b(self.name.encode(), digest_size=8).digest(), "little", signed=True)
