@@ -69,7 +69,7 @@ def _position(name: str, order: dict[str, int]) -> int:
     """Its own place, or that of the closest module around it: attention uses layers that it does not call."""
     while name and name not in order:
         name = name.rpartition(".")[0]
-    return order.get(name, len(order))
+    return order[name] if name else len(order)
 
 
 def _names(model: nn.Module, maskable: dict[str, nn.Module], layers: Layers) -> Iterator[str]:

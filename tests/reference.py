@@ -1,5 +1,7 @@
-"""Algorithm 1 of the paper, and what it stands on, in plain Python, NumPy and SciPy: one mask at a time, no cleverness."""
+"""Algorithms 1 and 2 of the paper, and what it stands on, plainly in Python, NumPy and SciPy: one mask at a time."""
 
+import copy
+import hashlib
 import warnings
 
 import numpy as np
@@ -55,13 +57,60 @@ def data_senc(model, x, y, labels, explain, seed, index, n_masks, mask_rate=0.8,
         change = abs(confidence - probability(model, perturbed, y))
         prediction_sensitivity += (1 - change) * keep
         explanation_sensitivity += similarity(explanation, explain(perturbed, y)) * keep
-    score = similarity(without_noise(prediction_sensitivity), without_noise(explanation_sensitivity))
+    score = consistency(prediction_sensitivity, explanation_sensitivity)
     return prediction_sensitivity, explanation_sensitivity, score
+
+
+def layer_stream(name):
+    """What a layer's masks are drawn for."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+
+
+def masked_model(model, layer, keep):
+    """A copy of the model in which the weights of a layer's eliminated units are 0."""
+    model = copy.deepcopy(model)
+    module = model.get_submodule(layer)
+    with torch.no_grad():
+        for unit in np.flatnonzero(~keep):
+            if isinstance(module, torch.nn.Linear):
+                module.weight[:, unit] = 0
+            elif module.transposed:
+                n_out, n_in = module.out_channels // module.groups, module.in_channels // module.groups
+                group, channel = divmod(int(unit), n_out)
+                module.weight[group * n_in : (group + 1) * n_in, channel] = 0
+            else:
+                module.weight[unit] = 0
+    return model
+
+
+def parameter_senc(model, x, y, explain, layer, n_units, seed, n_masks, mask_rate=0.8):
+    """Algorithm 2 for one input and layer: prediction sensitivity (m,), explanation sensitivity (m,), score.
+
+    `explain` takes a model, one input and its class, and returns its attribution.
+    """
+    confidence, explanation = probability(model, x, y), explain(model, x, y)
+    prediction_sensitivity, explanation_sensitivity = np.zeros(n_units), np.zeros(n_units)
+    for k in range(n_masks):
+        keep = keep_mask(seed, layer_stream(layer), k, n_units, mask_rate)
+        perturbed = masked_model(model, layer, keep)
+        change = abs(confidence - probability(perturbed, x, y))
+        prediction_sensitivity += (1 - change) * keep
+        explanation_sensitivity += similarity(explanation, explain(perturbed, x, y)) * keep
+    score = consistency(prediction_sensitivity, explanation_sensitivity)
+    return prediction_sensitivity, explanation_sensitivity, score
+
+
+def consistency(prediction, explanation):
+    """Eq. 4 and 6; NaN where one of them does not distinguish the features."""
+    prediction, explanation = without_noise(prediction), without_noise(explanation)
+    if len(np.unique(prediction)) == 1 or len(np.unique(explanation)) == 1:
+        return np.nan
+    return spearmanr(prediction, explanation).statistic
 
 
 def without_noise(sensitivity):
     """Features whose sensitivities differ by rounding alone (9 digits agree) are tied."""
-    return np.round(sensitivity / np.abs(sensitivity).max(), 9)
+    return np.round(sensitivity / (np.abs(sensitivity).max() or 1), 9)
 
 
 def top_k_agreement(prediction, explanation, k):
