@@ -1,5 +1,7 @@
 """Models to measure with; weights are random, which costs the same."""
 
+from functools import partial
+
 import torch
 from quantus.helpers.model.models import LeNet
 from torch import Tensor, nn
@@ -40,6 +42,7 @@ def resnet18(width: int = 64, n_classes: int = 10) -> nn.Sequential:
 def model_and_inputs(name: str, n_images: int) -> tuple[nn.Module, Tensor, Tensor]:
     """A model in evaluation mode, smooth inputs (N, C, H, W), and their classes (N,)."""
     torch.manual_seed(0)
-    model, channels, size = {"lenet": (LeNet, 1, 28), "resnet18": (resnet18, 3, 32)}[name]
+    makers = {"lenet": (LeNet, 1, 28), "resnet18": (resnet18, 3, 32), "resnet18-16": (partial(resnet18, 16), 3, 32)}
+    model, channels, size = makers[name]
     inputs = nn.functional.interpolate(torch.randn(n_images, channels, 7, 7), (size, size), mode="bilinear")
     return model().eval(), inputs, torch.randint(10, (n_images,))

@@ -14,8 +14,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from quantus_senc import plot
+from quantus_senc._consistency import Sensitivity
 from quantus_senc._controls import explain_random
 from quantus_senc._data import DataSensitivityConsistency
+from quantus_senc._parameter import ParameterSensitivityConsistency
 
 SIZE = 32
 METHODS = {
@@ -62,16 +64,18 @@ def train(images: Tensor, labels: Tensor, n_epochs: int = 12) -> nn.Sequential:
 
 
 def metrics(n_masks: int) -> dict[str, Any]:
-    """Data SenC and its top-k agreements, beside metrics of Quantus."""
+    """Data SenC and its top-k agreements, and parameter SenC of the first convolution, beside metrics of Quantus."""
     senc = DataSensitivityConsistency(
         n_masks=n_masks,
         segment_func_kwargs={"compactness": 0.1},  # superpixels that follow the strokes of grey images
         display_progressbar=sys.stderr.isatty(),
     )
+    parameter_senc = ParameterSensitivityConsistency(n_masks, layers="first_conv", display_progressbar=sys.stderr.isatty())
     return {
         "SenC": senc,
         "Top-1": senc.top_k(1),
         "Top-3": senc.top_k(3),
+        "Param. SenC": parameter_senc,
         "Faithfulness Corr.": quantus.FaithfulnessCorrelation(return_aggregate=False, disable_warnings=True),
         "MPRT": quantus.MPRT(return_last_correlation=True, disable_warnings=True),
         "Random Logit": quantus.RandomLogit(num_classes=10, disable_warnings=True),
@@ -109,14 +113,25 @@ def main(arguments: list[str] | None = None) -> None:
     results = quantus.evaluate(chosen, METHODS, model, x_batch, y_batch, explain_func_kwargs={})
     sys.stdout.write(f"\nMean ± standard deviation over {len(x_batch)} images:\n\n{table(results, chosen)}\n")
 
-    senc, records = chosen["SenC"], {}
-    for name, explain_func in METHODS.items():
-        senc(model, x_batch[:1], y_batch[:1], explain_func=explain_func, explain_func_kwargs={"method": name})
-        records[name] = senc.sensitivities[0]
     options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "data_sensitivity.png"
-    plot.data_sensitivity(x_batch[0], records).savefig(path, dpi=150)
-    sys.stdout.write(f"\nThe sensitivities of the first image: {path}\n")
+    first = {name: first_records(chosen, model, x_batch, y_batch, name) for name in METHODS}
+    figures = {
+        "data_sensitivity.png": plot.data_sensitivity(x_batch[0], {name: data for name, (data, _) in first.items()}),
+        "parameter_sensitivity.png": plot.parameter_sensitivity({name: unit for name, (_, unit) in first.items()}),
+    }
+    for name, figure in figures.items():
+        figure.savefig(options.out / name, dpi=150)
+    sys.stdout.write(f"\nThe sensitivities of the first image: {', '.join(str(options.out / name) for name in figures)}\n")
+
+
+def first_records(
+    metrics: dict[str, Any], model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray, method: str
+) -> tuple[Sensitivity, Sensitivity]:
+    """What data and parameter SenC find for the first image; its masks are those that it had among the others."""
+    for name in ("SenC", "Param. SenC"):
+        metrics[name](model, x_batch[:1], y_batch[:1], explain_func=METHODS[method], explain_func_kwargs={"method": method})
+    (units,) = metrics["Param. SenC"].sensitivities.values()
+    return metrics["SenC"].sensitivities[0], units[0]
 
 
 if __name__ == "__main__":

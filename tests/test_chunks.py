@@ -36,9 +36,9 @@ def test_several_images_share_a_pass_where_they_fit():
 
 def test_memory_errors_halve_an_automatic_limit_for_good():
     limit = BatchLimit("auto", 2**14, CPU)
-    assert limit.size == 64
-    sizes = covered(limit, 2, 64, fails_above=20)
-    assert max(sizes) == limit.size == 16
+    assert limit.size == 96
+    sizes = covered(limit, 2, 96, fails_above=30)
+    assert max(sizes) == limit.size == 24
 
 
 def test_memory_errors_pass_through_where_the_limit_is_the_users():

@@ -517,9 +517,7 @@ def test_progress_counts_the_copies_of_all_layers(monkeypatch, capsys):
 def test_unreliable_layers_are_counted_in_one_warning():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        metric, scores = run(
-            CNN().eval(), inputs(2, 1, 8, 8), classes(2), lambda model, inputs, targets: torch.zeros_like(inputs)
-        )
+        _, scores = run(CNN().eval(), inputs(2, 1, 8, 8), classes(2), lambda model, inputs, targets: torch.zeros_like(inputs))
     assert np.isnan(list(scores.values())).all()
     assert [str(w.message) for w in caught] == [
         "Parameter Sensitivity Consistency is NaN for 8 of 8 pairs of layer and image: 8 with a constant attribution."

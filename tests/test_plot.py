@@ -10,7 +10,7 @@ import torch
 from matplotlib import pyplot as plt
 from scipy.stats import rankdata
 
-from quantus_senc import DataSensitivityConsistency, explain_random, plot
+from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_random, plot
 from quantus_senc.demo import main, table
 from tests.conftest import classes, gradient, image_model, inputs
 
@@ -29,6 +29,40 @@ def test_data_sensitivity(channels):
     drawn = panels["Gradient"].get_images()[-1].get_array()
     np.testing.assert_array_equal(drawn, 2 * rankdata(records["Gradient"].explanation)[records["Gradient"].labels] - 10)
     plt.close(figure)
+
+
+def parameter_run(**parameters):
+    metric = ParameterSensitivityConsistency(n_masks=40, **parameters)
+    scores = metric(image_model(), inputs(3, 1, 8, 8), classes(3), explain_func=gradient)
+    return metric, scores
+
+
+def test_parameter_sensitivity():
+    metric, _ = parameter_run(layers="linear")
+    record = metric.sensitivities["4"][0]
+    figure = plot.parameter_sensitivity({"a": record, "b": record})
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["prediction", f"a\nSenC {record.score:.2f}", f"b\nSenC {record.score:.2f}", ""]
+    drawn = figure.axes[1].collections[0].get_array()
+    np.testing.assert_array_equal(drawn.ravel(), 2 * rankdata(record.explanation) - 65)
+    plt.close(figure)
+    with pytest.raises(ValueError, match=r"of \[4, 64\] units; pass records of one layer"):
+        plot.parameter_sensitivity({"a": record, "b": parameter_run(layers="conv")[0].sensitivities["0"][0]})
+    with pytest.raises(ValueError, match=r"64 units is not of an image; draw it with plot.parameter_sensitivity"):
+        plot.data_sensitivity(np.zeros((1, 8, 8)), {"a": record})
+
+
+def test_layer_scores():
+    _, scores = parameter_run(return_layer_scores=True)
+    scores["0"][1] = np.nan
+    figure = plot.layer_scores({"a": scores, "b": {name: np.zeros(3) for name in scores}})
+    (axes,) = figure.axes
+    heights = [bar.get_height() for bar in axes.patches]
+    np.testing.assert_allclose(heights, [np.nanmean(scores["0"]), np.mean(scores["4"]), 0, 0])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "4"]
+    plt.close(figure)
+    with pytest.raises(ValueError, match="pass the same layers for every method"):
+        plot.layer_scores({"a": scores, "b": {"0": [1.0]}})
 
 
 def test_pictures_that_cannot_be_drawn():
@@ -53,7 +87,9 @@ def test_demo(tmp_path, capsys):
     ]
     assert "SenC ↑" in shown
     assert "MPRT ↓" in shown
-    assert (tmp_path / "data_sensitivity.png").stat().st_size > 10_000
+    assert "Param. SenC ↑" in shown
+    for name in ("data_sensitivity.png", "parameter_sensitivity.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
 
 
 def test_table_has_a_row_a_method_and_a_column_a_metric():
