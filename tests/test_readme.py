@@ -10,10 +10,11 @@ import pytest
 def test_every_block_runs(capsys):
     text = (Path(__file__).parents[1] / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names = {}
     for block in blocks:
         exec(block, names)
     means = names["results"]
     assert set(means) == {"Saliency", "InputXGradient", "random"}
+    assert list(names["scores"]["Saliency"]) == ["0", "3"]
     assert "torch.Size" in capsys.readouterr().out
