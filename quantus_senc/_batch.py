@@ -1,6 +1,6 @@
 """Some images of a call, and what their masked copies are compared with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,10 @@ from tqdm.auto import tqdm
 
 from quantus_senc._chunks import BatchLimit, Chunk
 from quantus_senc._explain import Subject
-from quantus_senc._similarity import centred_ranks, rank_correlation
+from quantus_senc._similarity import centred_ranks, has_no_ranks, rank_correlation
+
+RANDOM = "explain_func gives different attributions for the same input"
+DEPENDENT = "explain_func's attribution of an input changes with the other inputs of the batch"
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,30 @@ class Batch:
     subject: Subject
     limit: BatchLimit
     progress: "tqdm[Any]"
+
+    def flaw(self) -> str:
+        """RANDOM or DEPENDENT, if the attribution of an input is not a function of the input alone; else nothing."""
+        n, ranks = len(self.x_batch), self.originals.ranks
+        again = self.subject.originals(self.x_batch, self.y_batch, self.limit)[1]
+        if not _ranked_alike(ranks, self.subject.ready(again)):
+            return RANDOM
+        if n > 1:
+            return "" if _ranked_alike(ranks, self._originals_one_by_one()[1]) else DEPENDENT
+        beside_itself = self.subject.originals(self.x_batch.repeat(2, 0), self.y_batch.repeat(2, 0), self.limit)[1]
+        return "" if _ranked_alike(ranks.expand(2, -1), self.subject.ready(beside_itself)) else DEPENDENT
+
+    def explained_one_by_one(self) -> "Batch":
+        """The same images, each explained for itself."""
+        return replace(self, originals=Originals.of(*self._originals_one_by_one()))
+
+    def _originals_one_by_one(self) -> tuple[Float[Tensor, " B"], Float[Tensor, "B n"]]:
+        ones = [slice(image, image + 1) for image in range(len(self.x_batch))]
+        found = [self.subject.originals(self.x_batch[one], self.y_batch[one], self.limit) for one in ones]
+        confidence, maps = zip(*found, strict=True)
+        return torch.cat(confidence), torch.cat([self.subject.ready(one) for one in maps])
+
+
+def _ranked_alike(ranks: Float32[Tensor, "N n"], attribution: Float[Tensor, "N n"]) -> bool:
+    rho, constant = rank_correlation(ranks, attribution)
+    alike = (rho > 1 - 1e-5) | (constant & has_no_ranks(ranks)) | (rho.isnan() & ranks.isnan().all(-1))
+    return bool(alike.all())

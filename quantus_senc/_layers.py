@@ -1,6 +1,6 @@
 """Which layers of a model are masked, and in what order."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 from quantus_senc._arguments import check_known
 from quantus_senc._units import is_maskable, n_units, zeroed_weights
 
-Layers = str | Iterable[str] | Callable[[str, nn.Module], bool] | None
+Layers = str | list[str] | Callable[[str, nn.Module], bool] | None
 _SHORT_FORMS = ("first_conv", "conv", "linear")
 
 
@@ -35,7 +35,7 @@ def chosen_layers(
     order = _order_of_use(model, predict)
     maskable = {name: module for name, module in model.named_modules() if is_maskable(module)}
     maskable = dict(sorted(maskable.items(), key=lambda item: _position(item[0], order)))
-    chosen = {name: maskable[name] for name in _names(model, maskable, layers)}
+    chosen = {name: maskable[name] for name in _names(maskable, layers)}
     unfit = {name: reason for name, module in chosen.items() if (reason := _unfit(name, module, order, predict))}
     if unfit and layers is not None:
         name, reason = next(iter(unfit.items()))
@@ -56,7 +56,8 @@ def _order_of_use(model: nn.Module, predict: Callable[[], Tensor]) -> dict[str, 
 
         return hook
 
-    handles = [module.register_forward_pre_hook(note(name)) for name, module in model.named_modules()]
+    modules = [(name, m) for name, m in model.named_modules() if not isinstance(m, torch.jit.ScriptModule)]
+    handles = [module.register_forward_pre_hook(note(name)) for name, module in modules]
     try:
         predict()
     finally:
@@ -72,20 +73,24 @@ def _position(name: str, order: dict[str, int]) -> int:
     return order[name] if name else len(order)
 
 
-def _names(model: nn.Module, maskable: dict[str, nn.Module], layers: Layers) -> Iterator[str]:
+def _names(maskable: dict[str, nn.Module], layers: Layers) -> Iterator[str]:
     if layers is None:
         yield from maskable
-    elif layers in _SHORT_FORMS and layers not in maskable:
-        kind = nn.Linear if layers == "linear" else _ConvNd
-        names = [name for name, module in maskable.items() if isinstance(module, kind)]
-        yield from names[:1] if layers == "first_conv" else names
     elif callable(layers):
         yield from (name for name, module in maskable.items() if layers(name, module))
     else:
         asked = [layers] if isinstance(layers, str) else list(layers)
         for name in asked:
             check_known("layer", name, [*maskable, *_SHORT_FORMS])
-        yield from (name for name in maskable if name in asked)
+        wanted = {name for one in asked for name in (_short(maskable, one) if one not in maskable else [one])}
+        yield from (name for name in maskable if name in wanted)
+
+
+def _short(maskable: dict[str, nn.Module], form: str) -> list[str]:
+    """The layers that a short form stands for."""
+    kind = nn.Linear if form == "linear" else _ConvNd
+    names = [name for name, module in maskable.items() if isinstance(module, kind)]
+    return names[:1] if form == "first_conv" else names
 
 
 def _unfit(name: str, module: nn.Module, order: dict[str, int], predict: Callable[[], Tensor]) -> str:
@@ -94,6 +99,9 @@ def _unfit(name: str, module: nn.Module, order: dict[str, int], predict: Callabl
         return "has one unit, and ranks need two"
     if "weight" not in module._parameters:
         return "computes its weight from other parameters (weight norm, spectral norm), which masks would miss"
+    weight: Tensor = module.weight  # type: ignore[assignment]
+    if any(size > 1 and not stride for size, stride in zip(weight.shape, weight.stride(), strict=True)):
+        return "has a weight of which several places share one number"
     if name not in order and not _matters(module, predict):
         return "is not reached by the forward pass"
     return ""
@@ -109,9 +117,10 @@ def _matters(module: nn.Module, predict: Callable[[], Tensor]) -> bool:
 
 def check_layers(layers: Any) -> None:
     """Raise ValueError unless layers are None, names, or a predicate."""
-    named = isinstance(layers, str) or (isinstance(layers, Iterable) and all(isinstance(name, str) for name in layers))
-    if layers is not None and not callable(layers) and (not named or not layers):
+    predicate = callable(layers) and not isinstance(layers, nn.Module | type)
+    names = [layers] if isinstance(layers, str) else layers if isinstance(layers, list | tuple | set) else []
+    if layers is not None and not predicate and not (names and all(isinstance(name, str) for name in names)):
         raise ValueError(
-            f"layers={layers!r} must be None, names of layers, a predicate of name and module, or one of "
+            f"layers={layers!r} must be None, a list of names, a predicate of name and module, or one of "
             f"{', '.join(map(repr, _SHORT_FORMS))}"
         )

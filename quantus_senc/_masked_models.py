@@ -1,51 +1,30 @@
 """Predictions and explanations of models in which units of one layer are masked, by the fastest way that is proved right."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from quantus_senc._batch import Batch
 from quantus_senc._chunks import Chunk
-from quantus_senc._explain import Subject
+from quantus_senc._masks import keep_masks
 from quantus_senc._sensitivity import Sums
-from quantus_senc._similarity import centred_ranks, has_no_ranks, rank_correlation
-from quantus_senc._units import MaskedCalls, masked_units, n_units, zeroed_weights
+from quantus_senc._units import masked_units, n_units, zeroed_weights
 
 _LAYOUTS = ("tiled", "interleaved")
-_PROBES = 4  # pairs of each size of chunk that are compared with really zeroed weights
+_N_PROBES = 3  # pairs of an image that are compared with zeroed weights in the first chunk of each size
+_SHARE = 0.01  # how large a difference may be, as a share of what masking changes
+_ROUNDING = 1e-6  # and how large in any case, relative to the values
 
 
-class Unproved(Exception):
-    """Masking by hooks is not known to give what zeroed weights give; the message says why."""
+class Undecided(Exception):
+    """Whether masking by hooks gives what zeroed weights give cannot be told; the message says why."""
 
 
-class RandomMethod(Unproved):
-    """The explanation method gives different attributions for the same input, and so nothing can be compared."""
-
-
-@dataclass
-class Strategy:
-    """How one layer is masked in a call, and why.
-
-    Attributes
-    ----------
-    name
-        "hooks": many masks in one pass; "weights": one mask a pass, its weights really zeroed.
-    why
-        What was found, in words.
-    layouts
-        In which orders the explanation method may repeat samples; one, once it is known.
-    proved
-        Sizes of chunks, images and masks, for which hooks were compared with zeroed weights.
-    """
-
-    name: str
-    why: str
-    layouts: tuple[str, ...] = _LAYOUTS
-    proved: set[tuple[int, int]] = field(default_factory=set)
+class Disproved(Exception):
+    """Masking by hooks gives something else than zeroed weights; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -60,142 +39,163 @@ class MaskedModels:
         The layer.
     masks
         From a range of mask indices to the masks, which are the same for every image.
-    strategy
-        How to mask; settled here, and kept for the next images.
-    forced
-        Whether the user asked for the strategy.
     """
 
     batch: Batch
     module: nn.Module
     masks: Callable[[tuple[int, int]], Bool[Tensor, "k m"]]
-    strategy: Strategy
-    forced: bool
 
-    def sums(self, n_masks: int) -> Sums:
-        """Sums over all masks, by hooks where they are proved right, else by zeroed weights."""
-        if self.strategy.name == "hooks":
-            done = self.batch.progress.n
-            try:
-                return self._by_hooks(n_masks)
-            except Unproved as reason:
-                if self.forced:
-                    raise ValueError(f"strategy='hooks' cannot be used: {reason}; take 'auto' or 'weights'") from reason
-                self.strategy.name, self.strategy.why = "weights", str(reason)
-                self.batch.progress.update(done - self.batch.progress.n)
-        return self._by_weights(n_masks)
-
-    def _by_weights(self, n_masks: int) -> Sums:
-        """One mask a pass, all images in it."""
-        subject, limit = self.batch.subject, self.batch.limit
-        inputs, targets = subject.inputs(self.batch.x_batch), subject.targets(self.batch.y_batch)
-        sums = Sums.zeros(len(inputs), n_units(self.module))
+    def by_weights(self, n_masks: int, *, one_by_one: bool) -> Sums:
+        """Sums over all masks, one mask a pass, its weights really zeroed, on all images at once or one by one."""
+        n_images = len(self.batch.x_batch)
+        inputs, targets = self._inputs()
+        sums = Sums.zeros(n_images, n_units(self.module))
 
         def weigh(chunk: Chunk) -> None:
-            images, masks = slice(*chunk.images), self.masks(chunk.masks)
-            keep(masks[0])
-            confidence = subject.confidence(inputs[images], targets[images])
-            attribution = subject.attribution(inputs[images].clone(), targets[images].clone())
-            sums.add(chunk, masks, *self.batch.originals.compare(chunk, confidence, attribution))
+            images = slice(*chunk.images)
+            found = self._run(inputs[images], targets[images])
+            sums.add(chunk, self.masks(chunk.masks), *self.batch.originals.compare(chunk, *found))
             self.batch.progress.update(chunk.n_pairs)
 
         with zeroed_weights(self.module) as keep:
             for mask in range(n_masks):
-                limit.run(weigh, Chunk((0, len(inputs)), (mask, mask + 1)))
+                keep(self.masks((mask, mask + 1))[0])
+                whole = Chunk((0, n_images), (mask, mask + 1))
+                for chunk in whole.split(1) if one_by_one else [whole]:
+                    self.batch.limit.run(weigh, chunk)
         return sums
 
-    def _by_hooks(self, n_masks: int) -> Sums:
-        """Many pairs of image and mask a pass."""
-        subject = self.batch.subject
-        inputs, targets = subject.inputs(self.batch.x_batch), subject.targets(self.batch.y_batch)
-        sums = Sums.zeros(len(inputs), n_units(self.module))
+    def by_hooks(self, n_masks: int, *, check: bool = True) -> Sums:
+        """Sums over all masks, many pairs of image and mask a pass.
+
+        Raises
+        ------
+        Undecided, Disproved
+            Unless hooks agree with zeroed weights wherever the two are compared: for every image on masks that eliminate
+            and keep every unit, and on the least common masks of the first chunk of each size.
+        """
+        n_images = len(self.batch.x_batch)
+        inputs, targets = self._inputs()
+        sums = Sums.zeros(n_images, n_units(self.module))
+        layout, effects = self._proved_layout(inputs, targets) if check else (None, torch.zeros(2, n_images))
+        checked: set[tuple[tuple[int, int], int]] = set()
 
         def weigh(chunk: Chunk) -> None:
-            images, masks = slice(*chunk.images), self.masks(chunk.masks)
-            copies = inputs[images].repeat_interleave(chunk.n_masks, 0)
-            classes = targets[images].repeat_interleave(chunk.n_masks)
-            pairs = _Pairs(subject, self.module, copies, classes, masks.repeat(chunk.n_images, 1))
-            size = chunk.n_images, chunk.n_masks
-            known = size in self.strategy.proved
-            found = pairs.masked(self.strategy.layouts[0])[:2] if known else self._proved(pairs)
-            self.strategy.proved.add(size)
+            masks, images = self.masks(chunk.masks), slice(*chunk.images)
+            found = self._run_hooked(inputs[images], targets[images], masks, layout)
+            if check and (chunk.images, chunk.n_masks) not in checked:
+                self._probe(inputs[images], targets[images], masks, found, effects[:, images])
+                checked.add((chunk.images, chunk.n_masks))
             sums.add(chunk, masks, *self.batch.originals.compare(chunk, *found))
             self.batch.progress.update(chunk.n_pairs)
 
-        self.batch.limit.run(weigh, Chunk((0, len(inputs)), (0, n_masks)))
+        self.batch.limit.run(weigh, Chunk((0, n_images), (0, n_masks)))
         return sums
 
-    def _proved(self, pairs: "_Pairs") -> tuple[Tensor, Tensor]:
-        """Predictions and explanations by hooks that agree with zeroed weights, in the layout that makes them agree."""
-        failures: list[Unproved] = []
-        for layout in self.strategy.layouts:
-            confidence, attribution, repeats = pairs.masked(layout)
+    def _inputs(self) -> tuple[Tensor, Tensor]:
+        subject = self.batch.subject
+        return subject.inputs(self.batch.x_batch), subject.targets(self.batch.y_batch)
+
+    def _run(self, inputs: Tensor, targets: Tensor) -> tuple[Float[Tensor, "N 1"], Float[Tensor, "N n"]]:
+        """Predictions for the explained classes, and attributions."""
+        subject = self.batch.subject
+        return subject.confidence(inputs, targets)[:, None], subject.attribution(inputs.clone(), targets.clone())
+
+    def _run_hooked(
+        self, inputs: Tensor, targets: Tensor, masks: Bool[Tensor, "k m"], layout: str | None
+    ) -> tuple[Float[Tensor, "N 1"], Float[Tensor, "N n"]]:
+        """The same for every pair of an input and a mask; without a layout, repeated samples are an error."""
+        pairs = masks.repeat(len(inputs), 1)
+        copies, classes = inputs.repeat_interleave(len(masks), 0), targets.repeat_interleave(len(masks))
+        with masked_units(self.module, pairs, layout or "tiled") as calls:
             try:
-                pairs.check(confidence, attribution)
-                self.strategy.why = f"agrees with zeroed weights (samples repeated up to {repeats} times, {layout})"
-            except RandomMethod as failure:
-                if not (self.forced and repeats == 1):
-                    raise
-                self.strategy.why = f"asked for; not checked, because {failure}"
-            except Unproved as failure:
-                failures.append(failure)
-                continue
-            self.strategy.layouts = (layout,)
-            return confidence, attribution
-        raise failures[0]
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Pairs of an input and a mask of one layer's units."""
-
-    subject: Subject
-    module: nn.Module
-    inputs: Float[Tensor, "N *shape"]
-    targets: Int64[Tensor, " N"]
-    masks: Bool[Tensor, "N m"]
-
-    def masked(self, layout: str) -> tuple[Tensor, Tensor, int]:
-        """Predictions (N,) and explanations (N, n) by hooks, and how often the explanation method repeats samples."""
-        with masked_units(self.module, self.masks, layout) as calls:
-            try:
-                confidence = self.subject.confidence(self.inputs, self.targets)
-                attribution = self.subject.attribution(self.inputs.clone(), self.targets)
+                found = self._run(copies, classes)
             except Exception as error:
-                if calls.misfit is None:
+                if not calls.misfit:
                     raise
-                raise Unproved(self._misfit(calls)) from error
-        if calls.misfit is not None:
-            raise Unproved(self._misfit(calls))
+                raise Disproved(calls.misfit) from error
+        if calls.misfit:
+            raise Disproved(calls.misfit)
         if not calls.repeats:
-            raise Unproved("the layer's weights are used without the layer being called")
-        return confidence, attribution, max(calls.repeats)
+            raise Disproved("the layer's weights are used without the layer being called")
+        if layout is None and max(calls.repeats) > 1:
+            raise Undecided("in what order the explanation method repeats samples cannot be checked")
+        return found
 
-    def _misfit(self, calls: MaskedCalls) -> str:
-        return f"the layer is given {calls.misfit} samples where {len(self.inputs)} inputs are explained"
+    def _proved_layout(self, inputs: Tensor, targets: Tensor) -> tuple[str, Float[Tensor, "2 B"]]:
+        """The layout in which hooks agree with zeroed weights, and how much masking changes P and e of each image."""
+        failures: list[Exception] = []
+        for layout in _LAYOUTS:
+            try:
+                return layout, self._proof(inputs, targets, layout)
+            except (Undecided, Disproved) as failure:
+                failures.append(failure)
+        raise next((failure for failure in failures if isinstance(failure, Undecided)), failures[0])
 
-    def check(self, confidence: Float[Tensor, " N"], attribution: Float[Tensor, "N n"]) -> None:
-        """Raise Unproved unless some of the pairs agree with really zeroed weights."""
-        tolerance = 1e-4 if self.inputs.dtype.itemsize >= 4 else 2e-2
-        rows = sorted({round(i * (len(self.inputs) - 1) / (_PROBES - 1)) for i in range(_PROBES)})
+    def _proof(self, inputs: Tensor, targets: Tensor, layout: str) -> Float[Tensor, "2 B"]:
+        """How much masking changes P and e of each image, if hooks agree with zeroed weights on all of them."""
+        masks = self._proof_masks(inputs.device)
+        effects = torch.zeros(2, len(inputs), device=inputs.device)
+        telling: list[bool] = []
+
+        def prove(chunk: Chunk) -> None:
+            images, some = slice(*chunk.images), slice(*chunk.masks)
+            truths = self._truths(inputs[images], targets[images], masks)
+            found = self._run_hooked(inputs[images], targets[images], masks[some], layout)
+            for part, (values, truth) in enumerate(zip(found, truths, strict=True)):
+                effects[part, images] = effect = (truth.amax(1) - truth.amin(1)).amax(-1)
+                _check_same(values.view_as(truth[:, some]), truth[:, some], effect)
+            telling.append(bool((effect > _ROUNDING * truth.abs().amax((1, 2))).any()))
+
+        self.batch.limit.run(prove, Chunk((0, len(inputs)), (0, len(masks))))
+        if not any(telling):
+            raise Undecided("explanations do not change with the masks that hooks are checked on")
+        return effects
+
+    def _proof_masks(self, device: torch.device) -> Bool[Tensor, "k m"]:
+        """Two masks and their complements: every unit is eliminated and kept."""
+        m = n_units(self.module)
+        alternate = torch.arange(m, device=device) % 2 == 0
+        halves = keep_masks(0, torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64), m, 0.5).to(device)
+        return torch.stack([alternate, halves, ~alternate, ~halves])
+
+    def _truths(self, inputs: Tensor, targets: Tensor, masks: Bool[Tensor, "k m"]) -> list[Float[Tensor, "b k _"]]:
+        """Predictions and attributions of every input under every mask, by zeroed weights."""
+        runs = []
         with zeroed_weights(self.module) as keep:
-            for row in rows:
-                keep(self.masks[row])
-                one = slice(row, row + 1)
-                expected = self.subject.attribution(self.inputs[one].clone(), self.targets[one])
-                if not _same(attribution[one], expected, tolerance):
-                    if not _same(self.subject.attribution(self.inputs[one].clone(), self.targets[one]), expected, tolerance):
-                        raise RandomMethod("explain_func gives different attributions for the same input")
-                    raise Unproved("explanations differ from those with zeroed weights")
-                prediction = self.subject.confidence(self.inputs[one], self.targets[one])
-                if not torch.allclose(confidence[one], prediction, rtol=tolerance, atol=tolerance, equal_nan=True):
-                    raise Unproved("predictions differ from those with zeroed weights")
+            for mask in masks:
+                keep(mask)
+                runs.append(self._run(inputs, targets))
+        return [torch.stack(part, 1) for part in zip(*runs, strict=True)]
+
+    def _probe(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        masks: Bool[Tensor, "k m"],
+        found: tuple[Tensor, Tensor],
+        effects: Float[Tensor, "2 b"],
+    ) -> None:
+        """Compare some pairs of a chunk with zeroed weights: first, middle and last of the masks that are least common."""
+        _, kinds, counts = masks.unique(dim=0, return_inverse=True, return_counts=True)
+        how_common = counts[kinds]
+        rare = (how_common <= how_common.sort().values[:_N_PROBES].max()).nonzero()[:, 0]
+        rarest = rare[torch.linspace(0, len(rare) - 1, _N_PROBES).round().long()].unique()
+        for image in {0, len(inputs) - 1}:
+            one = slice(image, image + 1)
+            truths = self._truths(inputs[one], targets[one], masks[rarest])
+            for values, truth, effect in zip(found, truths, effects[:, one], strict=True):
+                _check_same(values.unflatten(0, (len(inputs), len(masks)))[one, rarest], truth, effect)
 
 
-def _same(found: Float[Tensor, "1 n"], expected: Float[Tensor, "1 n"], tolerance: float) -> bool:
-    """Whether attributions are equal up to rounding, and in their ranks."""
-    if found.isnan().any() or expected.isnan().any():
-        return torch.equal(found.isnan(), expected.isnan())
-    rho, constant = rank_correlation(centred_ranks(expected), found)
-    alike = bool(constant) if has_no_ranks(centred_ranks(expected)) else bool(rho > 1 - tolerance)
-    return alike and bool((found - expected).abs().max() <= tolerance * expected.abs().max())
+def _check_same(found: Float[Tensor, "b k n"], expected: Float[Tensor, "b k n"], effect: Float[Tensor, " b"]) -> None:
+    """Raise Undecided or Disproved unless values differ by rounding, and by little of what masking changes."""
+    if not torch.equal(found.isnan(), expected.isnan()):
+        raise Disproved("NaN stands elsewhere than with zeroed weights")
+    difference = (found - expected).nan_to_num().abs().amax(-1)
+    size = expected.nan_to_num().abs().amax(-1)
+    half = found.dtype.itemsize < 4
+    if (difference > (2e-2 if half else 1e-4) * size).any():
+        raise Disproved("predictions or explanations differ from those with zeroed weights")
+    if (difference > torch.maximum(_SHARE * effect.nan_to_num()[:, None], _ROUNDING * size)).any():
+        raise Undecided("masking changes too little to tell hooks from zeroed weights")

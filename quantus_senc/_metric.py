@@ -23,6 +23,10 @@ from quantus_senc._top_k import TopKAgreement
 from quantus_senc._warnings import DISAGREEMENT, complaints, warn
 
 
+class StartAgain(Exception):
+    """What was found for earlier images of the call has turned out to be doubtful."""
+
+
 class SensitivityConsistency(Metric[list[float]]):
     """Base of the metrics, which differ in what they perturb."""
 
@@ -157,13 +161,19 @@ class SensitivityConsistency(Metric[list[float]]):
             subject, n_samples = subject.tried(x_batch, y_batch)
             sample_bytes = n_samples * subject.inputs(x_batch[:1]).nbytes
             limit = BatchLimit(self.max_batch_size, sample_bytes, subject.device, restore)
-            for start in range(0, len(x_batch), batch_size):
+            start = 0
+            while start < len(x_batch):
                 images = slice(start, start + batch_size)
                 x, y = x_batch[images], y_batch[images]
                 confidence, maps = subject.originals(x, y, limit)
-                originals = Originals.of(confidence, subject.ready(maps))
-                records += self.evaluate_batch(Batch(x, y, images, originals, subject, limit, bar), prepared)
                 agreed &= supplied is None or agrees(supplied[images], host_array(maps))
+                originals = Originals.of(confidence, subject.ready(maps))
+                try:
+                    records += self.evaluate_batch(Batch(x, y, images, originals, subject, limit, bar), prepared)
+                    start += batch_size
+                except StartAgain:
+                    start, records = 0, []
+                    bar.reset()
         found = self.collect(records, prepared)
         self._warn(complaints(self.name, found) + [DISAGREEMENT] * (not agreed))
         return found

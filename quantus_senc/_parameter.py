@@ -1,8 +1,9 @@
 """Parameter SenC: are prediction and explanation sensitive to the same units of the model's layers?"""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,47 @@ from quantus.helpers.enums import DataType
 from torch import Tensor, nn
 
 from quantus_senc._arguments import check_known
-from quantus_senc._batch import Batch
+from quantus_senc._batch import DEPENDENT, RANDOM, Batch
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._layers import Layers, check_layers, chosen_layers
-from quantus_senc._masked_models import MaskedModels, Strategy
+from quantus_senc._masked_models import Disproved, MaskedModels, Undecided
 from quantus_senc._masks import keep_masks
-from quantus_senc._metric import SensitivityConsistency
+from quantus_senc._metric import SensitivityConsistency, StartAgain
+from quantus_senc._sensitivity import Sums
 from quantus_senc._units import n_units
+
+_STRATEGIES = ("auto", "hooks", "weights")
+_LOOK = 64  # images that are looked at to see which layers a model uses
+
+
+@dataclass
+class Strategy:
+    """How one layer was masked in a call, and why.
+
+    Attributes
+    ----------
+    images
+        For how many images it was masked by "hooks" (many masks a pass), and by "weights" (zeroed, one mask a pass).
+    why
+        What was found, in words.
+    disproved
+        What hooks got wrong, or an empty string.
+    """
+
+    images: Counter[str] = field(default_factory=Counter)
+    why: str = ""
+    disproved: str = ""
+
+    @property
+    def name(self) -> str:
+        """Hooks, weights, or "hooks and weights"."""
+        return " and ".join(sorted(self.images))
+
+    def note(self, name: str, why: str, n_images: int) -> None:
+        """Some images were masked in this way, for this reason."""
+        self.images[name] += n_images
+        self.why = why if self.why in ("", why) else f"{self.why}; {why}"
 
 
 class ParameterSensitivityConsistency(SensitivityConsistency):
@@ -96,8 +130,10 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         seed
             Of the masks. They are a function of the seed, the layer's name, the mask's index and the unit alone.
         strategy
-            "hooks" masks many models in one pass, "weights" zeroes the weights for one mask a pass, and "auto" takes hooks
-            where they agree with zeroed weights on a few masks of the call, and weights elsewhere.
+            "weights" zeroes the weights for one mask a pass. "hooks" masks many models in one pass. "auto" takes hooks for
+            the images for which a comparison with zeroed weights, on a few masks of every layer, shows them to be right,
+            and weights elsewhere. What no comparison of a few masks can show is that a method keeps no memory: one that
+            stores its results by input must not be evaluated by hooks.
         abs, normalise, normalise_func, normalise_func_kwargs
             What attributions go through before they are ranked, as in every metric of Quantus.
         return_aggregate, aggregate_func
@@ -128,8 +164,9 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
             display_progressbar=display_progressbar,
             **kwargs,
         )
+        layers = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str | nn.Module) else layers
         check_layers(layers)
-        check_known("strategy", strategy, ["auto", "hooks", "weights"])
+        check_known("strategy", strategy, _STRATEGIES)
         self.layers = layers
         self.return_layer_scores = return_layer_scores
         self.strategy = strategy
@@ -137,11 +174,13 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
 
     def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> "dict[str, _Layer]":
         """The layers, by name."""
-        modules, left_out = chosen_layers(subject.model, self.layers, lambda: subject.outputs(subject.inputs(x_batch[:1])))
+        check_layers(self.layers)
+        check_known("strategy", self.strategy, _STRATEGIES)
+        look = subject.inputs(x_batch[:_LOOK])
+        modules, left_out = chosen_layers(subject.model, self.layers, lambda: subject.outputs(look))
         if left_out:
             self._warn(["Layers left out: " + "; ".join(f"{name!r} {reason}" for name, reason in left_out.items()) + "."])
-        name, why = ("weights", "asked for") if self.strategy == "weights" else ("hooks", "")
-        self.strategies = {layer: Strategy(name, why) for layer in modules}
+        self.strategies = {layer: Strategy() for layer in modules}
         return {layer: _Layer(layer, module, self.strategies[layer]) for layer, module in modules.items()}
 
     def n_rounds(self, prepared: "dict[str, _Layer]") -> int:
@@ -150,22 +189,55 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
 
     def evaluate_batch(self, batch: Batch, prepared: "dict[str, _Layer]") -> list[dict[str, Sensitivity]]:
         """Algorithm 2 for some images."""
-        found = {name: self._layer_sensitivities(batch, layer) for name, layer in prepared.items()}
+        flaw = batch.flaw()
+        if flaw == DEPENDENT:
+            batch = batch.explained_one_by_one()
+        found = {name: self._layer_sensitivities(batch, layer, flaw) for name, layer in prepared.items()}
         return [dict(zip(found, records, strict=True)) for records in zip(*found.values(), strict=True)]
 
-    def _layer_sensitivities(self, batch: Batch, layer: "_Layer") -> list[Sensitivity]:
+    def _layer_sensitivities(self, batch: Batch, layer: "_Layer", flaw: str) -> list[Sensitivity]:
         def masks(numbers: tuple[int, int]) -> Bool[Tensor, "k m"]:
             indices = torch.arange(*numbers, device=batch.subject.device)
             stream = torch.tensor(layer.stream, device=indices.device)
             return keep_masks(self.seed, stream, indices, n_units(layer.module), self.mask_rate)
 
-        models = MaskedModels(batch, layer.module, masks, layer.strategy, forced=self.strategy == "hooks")
-        sums, ranks = models.sums(self.n_masks), batch.originals.ranks.cpu()
-        constant = sums.n_constant.tolist()
+        sums = self._sums(MaskedModels(batch, layer.module, masks), layer.strategy, flaw)
+        ranks, constant = batch.originals.ranks.cpu(), sums.n_constant.tolist()
         return [
             Sensitivity.of(None, found, self.n_masks, constant[image], ranks[image])
             for image, found in enumerate(sums.sensitivities)
         ]
+
+    def _sums(self, models: MaskedModels, strategy: Strategy, flaw: str) -> Sums:
+        """By hooks where they are proved right for these images (or asked for, and not disproved); else by weights."""
+        forced, reason = self.strategy == "hooks", "asked for" if self.strategy == "weights" else flaw
+        n_images, bar = len(models.batch.x_batch), models.batch.progress
+        done = bar.n
+        try:
+            if strategy.disproved or (reason and not (forced and flaw == RANDOM)):
+                raise Disproved(strategy.disproved or reason)
+            sums = models.by_hooks(self.n_masks, check=not flaw)
+            strategy.note(
+                "hooks", "agrees with zeroed weights" if not flaw else f"asked for; not checked, because {flaw}", n_images
+            )
+            return sums
+        except (Undecided, Disproved) as failure:
+            reason = str(failure)
+            if forced:
+                raise ValueError(f"strategy='hooks' cannot be used: {reason}; take 'auto' or 'weights'") from failure
+            if isinstance(failure, Disproved):
+                strategy.disproved = reason
+                if strategy.images["hooks"]:  # what they gave for earlier images may be wrong too
+                    self._forget()
+                    raise StartAgain from failure
+        bar.update(done - bar.n)
+        strategy.note("weights", reason, n_images)
+        return models.by_weights(self.n_masks, one_by_one=flaw == DEPENDENT)
+
+    def _forget(self) -> None:
+        for strategy in self.strategies.values():
+            strategy.images.clear()
+            strategy.why = ""
 
     def collect(self, found: list[dict[str, Sensitivity]], prepared: "dict[str, _Layer]") -> dict[str, list[Sensitivity]]:
         """One record an image for each layer."""

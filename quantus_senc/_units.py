@@ -75,11 +75,11 @@ class MaskedCalls:
     repeats
         How often each sample was repeated, in each call.
     misfit
-        The number of samples of a call that masks could not be assigned to, if there was one.
+        What was given to the layer that masks could not be assigned to, or an empty string.
     """
 
     repeats: list[int] = field(default_factory=list)
-    misfit: int | None = None
+    misfit: str = ""
 
 
 @contextmanager
@@ -99,29 +99,35 @@ def masked_units(module: nn.Module, masks: Bool[Tensor, "N m"], layout: str) -> 
     Raises
     ------
     LayoutError
-        In the layer, if its samples are no multiple of N.
+        In the layer, if it is given something that the masks do not fit.
     """
     calls = MaskedCalls()
+    n, m = masks.shape
 
-    def masks_for(values: Tensor) -> Tensor:
-        repeats, rest = divmod(len(values), len(masks))
-        if rest or not repeats:
-            calls.misfit = len(values)
-            raise LayoutError(f"{len(values)} samples for {len(masks)} masks")
+    def masks_for(values: Any, axis: int) -> Tensor:
+        """A mask for each sample, in a shape that broadcasts with values whose units lie along an axis."""
+        fits = isinstance(values, Tensor) and values.ndim >= 2 and values.shape[axis] == m
+        if not fits or len(values) % n or not len(values):
+            what = f"{len(values)} samples" if fits else "something else than a batch"
+            calls.misfit = f"the layer is given {what} where {n} inputs are explained"
+            raise LayoutError(calls.misfit)
+        repeats = len(values) // n
         calls.repeats.append(repeats)
-        return masks.repeat(repeats, 1) if layout == "tiled" else masks.repeat_interleave(repeats, 0)
+        keep = masks.repeat(repeats, 1) if layout == "tiled" else masks.repeat_interleave(repeats, 0)
+        shape = [len(values)] + [1] * (values.ndim - 1)
+        shape[axis] = m
+        return keep.view(shape)
 
     def mask_features(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        values = args[0]
-        keep = masks_for(values).view(-1, *[1] * (values.ndim - 2), masks.shape[1])
-        return (torch.where(keep, values, 0), *args[1:])
+        values = args[0] if args else None
+        return (torch.where(masks_for(values, -1), values, 0), *args[1:])  # type: ignore[arg-type]
 
     def mask_channels(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        trailing = [1] * (output.ndim - 2)
-        bias = 0 if module.bias is None else module.bias.view(1, -1, *trailing)  # type: ignore[operator]
-        return torch.where(masks_for(output).view(-1, masks.shape[1], *trailing), output, bias)
+        keep = masks_for(output, 1)
+        bias = 0 if module.bias is None else module.bias.view(1, -1, *[1] * (output.ndim - 2))  # type: ignore[operator]
+        return torch.where(keep, output, bias)
 
-    # Next to the layer's own computation, whatever other hooks it has: theirs see what they would see of zeroed weights.
+    # As close to the layer's own computation as hooks get: before others on its output, after others on its input.
     if isinstance(module, nn.Linear):
         handle = module.register_forward_pre_hook(mask_features)
     else:

@@ -297,8 +297,8 @@ def test_layers_that_cannot_be_masked(layers, message):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"layers": 3}, "layers=3 must be None, names"),
-        ({"layers": []}, r"layers=\[\] must be None, names"),
+        ({"layers": 3}, "layers=3 must be None, a list of names"),
+        ({"layers": []}, r"layers=\[\] must be None, a list of names"),
         ({"strategy": "hook"}, "unknown strategy 'hook'; did you mean 'hooks'"),
         ({"n_masks": 1}, "n_masks=1 must be an integer from 2"),
         ({"layer": "conv1"}, "unknown keyword 'layer'; did you mean 'layers'"),
@@ -347,11 +347,11 @@ def in_repeated_pieces(model, inputs, targets):
 @pytest.mark.parametrize(
     ("explain_func", "why"),
     [
-        (normalises_over_the_batch, "explanations differ from those with zeroed weights"),
-        (scrambled, "explanations differ from those with zeroed weights"),
+        (normalises_over_the_batch, "predictions or explanations differ from those with zeroed weights"),
+        (scrambled, "predictions or explanations differ from those with zeroed weights"),
         (in_pieces, "the layer is given 5 samples where 12 inputs are explained"),
-        (in_repeated_pieces, "explanations differ from those with zeroed weights"),
-        (explain_random, "explanations differ from those with zeroed weights"),
+        (in_repeated_pieces, "predictions or explanations differ from those with zeroed weights"),
+        (explain_random, "predictions or explanations differ from those with zeroed weights"),
         (
             lambda model, inputs, targets: torch.rand_like(inputs),
             "explain_func gives different attributions for the same input",
