@@ -19,12 +19,9 @@ from quantus_senc._explain import Subject
 from quantus_senc._host import agrees, call_device, host_array
 from quantus_senc._preserve import preserved
 from quantus_senc._runs import Runs
+from quantus_senc._strategy import StartAgain
 from quantus_senc._top_k import TopKAgreement
 from quantus_senc._warnings import DISAGREEMENT, complaints, warn
-
-
-class StartAgain(Exception):
-    """What was found for earlier images of the call has turned out to be doubtful."""
 
 
 class SensitivityConsistency(Metric[list[float]]):

@@ -1,9 +1,8 @@
 """Parameter SenC: are prediction and explanation sensitive to the same units of the model's layers?"""
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,47 +12,17 @@ from quantus.helpers.enums import DataType
 from torch import Tensor, nn
 
 from quantus_senc._arguments import check_known
-from quantus_senc._batch import DEPENDENT, RANDOM, Batch
+from quantus_senc._batch import DEPENDENT, Batch
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._layers import Layers, check_layers, chosen_layers
-from quantus_senc._masked_models import Disproved, MaskedModels, Undecided
+from quantus_senc._masked_models import MaskedModels
 from quantus_senc._masks import keep_masks
-from quantus_senc._metric import SensitivityConsistency, StartAgain
-from quantus_senc._sensitivity import Sums
+from quantus_senc._metric import SensitivityConsistency
+from quantus_senc._strategy import STRATEGIES, StartAgain, Strategy
 from quantus_senc._units import n_units
 
-_STRATEGIES = ("auto", "hooks", "weights")
 _LOOK = 64  # images that are looked at to see which layers a model uses
-
-
-@dataclass
-class Strategy:
-    """How one layer was masked in a call, and why.
-
-    Attributes
-    ----------
-    images
-        For how many images it was masked by "hooks" (many masks a pass), and by "weights" (zeroed, one mask a pass).
-    why
-        What was found, in words.
-    disproved
-        What hooks got wrong, or an empty string.
-    """
-
-    images: Counter[str] = field(default_factory=Counter)
-    why: str = ""
-    disproved: str = ""
-
-    @property
-    def name(self) -> str:
-        """Hooks, weights, or "hooks and weights"."""
-        return " and ".join(sorted(self.images))
-
-    def note(self, name: str, why: str, n_images: int) -> None:
-        """Some images were masked in this way, for this reason."""
-        self.images[name] += n_images
-        self.why = why if self.why in ("", why) else f"{self.why}; {why}"
 
 
 class ParameterSensitivityConsistency(SensitivityConsistency):
@@ -166,7 +135,7 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         )
         layers = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str | nn.Module) else layers
         check_layers(layers)
-        check_known("strategy", strategy, _STRATEGIES)
+        check_known("strategy", strategy, STRATEGIES)
         self.layers = layers
         self.return_layer_scores = return_layer_scores
         self.strategy = strategy
@@ -175,7 +144,7 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
     def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> "dict[str, _Layer]":
         """The layers, by name."""
         check_layers(self.layers)
-        check_known("strategy", self.strategy, _STRATEGIES)
+        check_known("strategy", self.strategy, STRATEGIES)
         look = subject.inputs(x_batch[:_LOOK])
         modules, left_out = chosen_layers(subject.model, self.layers, lambda: subject.outputs(look))
         if left_out:
@@ -201,43 +170,18 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
             stream = torch.tensor(layer.stream, device=indices.device)
             return keep_masks(self.seed, stream, indices, n_units(layer.module), self.mask_rate)
 
-        sums = self._sums(MaskedModels(batch, layer.module, masks), layer.strategy, flaw)
+        models = MaskedModels(batch, layer.module, masks)
+        try:
+            sums = layer.strategy.sums(models, self.n_masks, self.strategy, flaw)
+        except StartAgain:
+            for strategy in self.strategies.values():
+                strategy.forget()
+            raise
         ranks, constant = batch.originals.ranks.cpu(), sums.n_constant.tolist()
         return [
             Sensitivity.of(None, found, self.n_masks, constant[image], ranks[image])
             for image, found in enumerate(sums.sensitivities)
         ]
-
-    def _sums(self, models: MaskedModels, strategy: Strategy, flaw: str) -> Sums:
-        """By hooks where they are proved right for these images (or asked for, and not disproved); else by weights."""
-        forced, reason = self.strategy == "hooks", "asked for" if self.strategy == "weights" else flaw
-        n_images, bar = len(models.batch.x_batch), models.batch.progress
-        done = bar.n
-        try:
-            if strategy.disproved or (reason and not (forced and flaw == RANDOM)):
-                raise Disproved(strategy.disproved or reason)
-            sums = models.by_hooks(self.n_masks, check=not flaw)
-            strategy.note(
-                "hooks", "agrees with zeroed weights" if not flaw else f"asked for; not checked, because {flaw}", n_images
-            )
-            return sums
-        except (Undecided, Disproved) as failure:
-            reason = str(failure)
-            if forced:
-                raise ValueError(f"strategy='hooks' cannot be used: {reason}; take 'auto' or 'weights'") from failure
-            if isinstance(failure, Disproved):
-                strategy.disproved = reason
-                if strategy.images["hooks"]:  # what they gave for earlier images may be wrong too
-                    self._forget()
-                    raise StartAgain from failure
-        bar.update(done - bar.n)
-        strategy.note("weights", reason, n_images)
-        return models.by_weights(self.n_masks, one_by_one=flaw == DEPENDENT)
-
-    def _forget(self) -> None:
-        for strategy in self.strategies.values():
-            strategy.images.clear()
-            strategy.why = ""
 
     def collect(self, found: list[dict[str, Sensitivity]], prepared: "dict[str, _Layer]") -> dict[str, list[Sensitivity]]:
         """One record an image for each layer."""

@@ -377,6 +377,16 @@ def test_a_random_method_goes_by_hooks_if_it_is_told_to():
     assert "asked for; not checked" in metric.strategies["conv1"].why
 
 
+def test_a_method_that_never_changes_goes_by_hooks_if_it_is_told_to():
+    def blob(model, inputs, targets):
+        return torch.linspace(0, 1, inputs[0].numel()).view_as(inputs[:1]).expand_as(inputs)
+
+    for strategy, name in {"auto": "weights", "hooks": "hooks"}.items():
+        metric, _ = run(CNN().eval(), inputs(1, 1, 8, 8), classes(1), blob, strategy=strategy, layers="conv1")
+        assert names(metric) == {"conv1": name}
+        assert "explanations do not change with the masks" in metric.strategies["conv1"].why
+
+
 def test_random_maps_differ_for_each_masked_model():
     metric, scores = run(CNN().eval(), inputs(12, 1, 8, 8), classes(12), explain_random, layers="fc1", n_masks=300)
     similarities = [record.explanation.abs().max() / 300 for record in metric.sensitivities["fc1"]]
