@@ -64,7 +64,7 @@ def main() -> None:
     copies = inputs.repeat_interleave(options.n_masks, 0), targets.repeat_interleave(options.n_masks)
     contenders = {"floor": lambda: floor(model, *copies, options.method, batch)}
     for layer in options.layers:
-        for strategy, n_masks in (("auto", options.n_masks), ("weights", max(8, options.n_masks // 8))):
+        for strategy, n_masks in (("auto", options.n_masks), ("weights", max(8, options.n_masks // 4))):
             args = (strategy, layer, n_masks, model, inputs, targets, options.method)
             contenders[f"{layer}, {strategy}"] = lambda args=args: run(*args)
     times = measure(contenders, options.rounds, device)
