@@ -256,13 +256,28 @@ def test_models_whose_layers_cannot_be_masked():
         ParameterSensitivityConsistency(2, layers="0")(model, inputs(1, 6), classes(1), explain_func=gradient)
 
 
-@pytest.mark.parametrize("limit", [1, 3, 10, 40])
-def test_memory_errors_change_nothing(limit):
+@pytest.mark.parametrize("strategy", ["auto", "weights"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 10, 40])
+def test_memory_errors_change_nothing(limit, strategy):
     def short_of_memory(model, inputs, targets):
         if len(inputs) > limit:
             raise torch.OutOfMemoryError("no memory")
         return gradient(model, inputs, targets)
 
-    metric, scores = check(Tokens().eval(), images(3), classes(3), "fc", short_of_memory)
-    assert names(metric) == {"fc": "hooks"}
+    metric, scores = check(Tokens().eval(), images(3), classes(3), "fc", short_of_memory, strategy=strategy)
+    assert names(metric) == {"fc": {"auto": "hooks"}.get(strategy, strategy)}
     assert scores == pytest.approx(check(Tokens().eval(), images(3), classes(3), "fc")[1])
+
+
+@pytest.mark.parametrize("strategy", ["auto", "weights"])
+@pytest.mark.parametrize("when", range(6, 20, 2))
+def test_a_memory_error_in_the_middle_changes_nothing(when, strategy):
+    calls = []
+
+    def once_short_of_memory(model, inputs, targets):
+        calls.append(1)
+        if len(calls) == when and len(inputs) > 1:
+            raise torch.OutOfMemoryError("no memory")
+        return gradient(model, inputs, targets)
+
+    check(Tokens().eval(), images(3), classes(3), "fc", once_short_of_memory, strategy=strategy)
