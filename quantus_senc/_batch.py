@@ -11,10 +11,10 @@ from tqdm.auto import tqdm
 
 from quantus_senc._chunks import BatchLimit, Chunk
 from quantus_senc._explain import Subject
-from quantus_senc._similarity import centred_ranks, has_no_ranks, rank_correlation
+from quantus_senc._similarity import centred_ranks, rank_correlation, ranked_alike
 
-RANDOM = "explain_func gives different attributions for the same input"
-DEPENDENT = "explain_func's attribution of an input changes with the other inputs of the batch"
+RANDOM = "explanations or predictions differ for the same input"
+DEPENDENT = "the explanation or prediction of an input changes with the other inputs of the batch"
 
 
 @dataclass(frozen=True)
@@ -69,28 +69,27 @@ class Batch:
     progress: "tqdm[Any]"
 
     def flaw(self) -> str:
-        """RANDOM or DEPENDENT, if the attribution of an input is not a function of the input alone; else nothing."""
-        n, ranks = len(self.x_batch), self.originals.ranks
-        again = self.subject.originals(self.x_batch, self.y_batch, self.limit)[1]
-        if not _ranked_alike(ranks, self.subject.ready(again)):
+        """RANDOM or DEPENDENT, if prediction or attribution is not a function of the input alone; else nothing."""
+        n = len(self.x_batch)
+        if not self._alike(*self.subject.originals(self.x_batch, self.y_batch, self.limit)):
             return RANDOM
         if n > 1:
-            return "" if _ranked_alike(ranks, self._originals_one_by_one()[1]) else DEPENDENT
-        beside_itself = self.subject.originals(self.x_batch.repeat(2, 0), self.y_batch.repeat(2, 0), self.limit)[1]
-        return "" if _ranked_alike(ranks.expand(2, -1), self.subject.ready(beside_itself)) else DEPENDENT
+            return "" if self._alike(*self._originals_one_by_one()) else DEPENDENT
+        beside_itself = self.subject.originals(self.x_batch.repeat(2, 0), self.y_batch.repeat(2, 0), self.limit)
+        return "" if self._alike(*(part[1:] for part in beside_itself)) else DEPENDENT
+
+    def _alike(self, confidence: Float[Tensor, " B"], maps: Float[Tensor, "B *_"]) -> bool:
+        """Whether predictions, and attributions in their ranks, are the batch's own."""
+        ranks = ranked_alike(self.originals.ranks, self.subject.ready(maps))
+        return bool(ranks.all()) and torch.allclose(confidence, self.originals.confidence, rtol=1e-4, atol=1e-6, equal_nan=True)
 
     def explained_one_by_one(self) -> "Batch":
         """The same images, each explained for itself."""
-        return replace(self, originals=Originals.of(*self._originals_one_by_one()))
+        confidence, maps = self._originals_one_by_one()
+        return replace(self, originals=Originals.of(confidence, self.subject.ready(maps)))
 
-    def _originals_one_by_one(self) -> tuple[Float[Tensor, " B"], Float[Tensor, "B n"]]:
+    def _originals_one_by_one(self) -> tuple[Float[Tensor, " B"], Float[Tensor, "B *_"]]:
         ones = [slice(image, image + 1) for image in range(len(self.x_batch))]
         found = [self.subject.originals(self.x_batch[one], self.y_batch[one], self.limit) for one in ones]
         confidence, maps = zip(*found, strict=True)
-        return torch.cat(confidence), torch.cat([self.subject.ready(one) for one in maps])
-
-
-def _ranked_alike(ranks: Float32[Tensor, "N n"], attribution: Float[Tensor, "N n"]) -> bool:
-    rho, constant = rank_correlation(ranks, attribution)
-    alike = (rho > 1 - 1e-5) | (constant & has_no_ranks(ranks)) | (rho.isnan() & ranks.isnan().all(-1))
-    return bool(alike.all())
+        return torch.cat(confidence), torch.cat(maps)

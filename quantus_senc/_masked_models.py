@@ -11,10 +11,11 @@ from quantus_senc._batch import Batch
 from quantus_senc._chunks import Chunk
 from quantus_senc._masks import keep_masks
 from quantus_senc._sensitivity import Sums
+from quantus_senc._similarity import centred_ranks, ranked_alike
 from quantus_senc._units import masked_units, n_units, zeroed_weights
 
 _LAYOUTS = ("tiled", "interleaved")
-_N_PROBES = 3  # pairs of an image that are compared with zeroed weights in the first chunk of each size
+_N_PROBES = 3  # masks of the run, and of the first chunk of each size, on which hooks are compared with zeroed weights
 _SHARE = 0.01  # how large a difference may be, as a share of what masking changes
 _ROUNDING = 1e-6  # and how large in any case, relative to the values
 
@@ -54,9 +55,7 @@ class MaskedModels:
         def weigh(chunk: Chunk) -> None:
             images = slice(*chunk.images)
             keep(mask[0])  # here, because a pass that ran out of memory puts the whole model back
-            found = self._run(inputs[images], targets[images])
-            sums.add(chunk, mask, *self.batch.originals.compare(chunk, *found))
-            self.batch.progress.update(chunk.n_pairs)
+            self._add(sums, chunk, mask, *self._run(inputs[images], targets[images]))
 
         with zeroed_weights(self.module) as keep:
             for number in range(n_masks):
@@ -73,8 +72,9 @@ class MaskedModels:
         Raises
         ------
         Undecided, Disproved
-            Unless hooks agree with zeroed weights wherever the two are compared: for every image on masks that eliminate
-            and keep every unit, and on the least common masks of the first chunk of each size.
+            Unless hooks agree with zeroed weights wherever the two are compared, for every image: on masks that eliminate
+            and keep every unit, on one that keeps a single unit, on the first ones of the run, and on the least common ones
+            of the first chunk of each size.
         """
         n_images = len(self.batch.x_batch)
         inputs, targets = self._inputs()
@@ -88,20 +88,25 @@ class MaskedModels:
             if check and (chunk.images, chunk.n_masks) not in checked:
                 self._probe(inputs[images], targets[images], masks, found, effects[:, images])
                 checked.add((chunk.images, chunk.n_masks))
-            sums.add(chunk, masks, *self.batch.originals.compare(chunk, *found))
-            self.batch.progress.update(chunk.n_pairs)
+            self._add(sums, chunk, masks, *found)
 
         self.batch.limit.run(weigh, Chunk((0, n_images), (0, n_masks)))
         return sums
+
+    def _add(self, sums: Sums, chunk: Chunk, masks: Bool[Tensor, "k m"], confidence: Tensor, maps: Tensor) -> None:
+        """Weigh the masks of a chunk and add them."""
+        attribution = self.batch.subject.ready(maps)
+        sums.add(chunk, masks, *self.batch.originals.compare(chunk, confidence[:, 0], attribution))
+        self.batch.progress.update(chunk.n_pairs)
 
     def _inputs(self) -> tuple[Tensor, Tensor]:
         subject = self.batch.subject
         return subject.inputs(self.batch.x_batch), subject.targets(self.batch.y_batch)
 
     def _run(self, inputs: Tensor, targets: Tensor) -> tuple[Float[Tensor, "N 1"], Float[Tensor, "N n"]]:
-        """Predictions for the explained classes, and attributions."""
+        """Predictions for the explained classes, and attributions as they come: normalising may mix the samples."""
         subject = self.batch.subject
-        return subject.confidence(inputs, targets)[:, None], subject.attribution(inputs.clone(), targets.clone())
+        return subject.confidence(inputs, targets)[:, None], subject.explain(inputs.clone(), targets.clone()).flatten(1)
 
     def _run_hooked(
         self, inputs: Tensor, targets: Tensor, masks: Bool[Tensor, "k m"], layout: str | None
@@ -155,11 +160,12 @@ class MaskedModels:
         return effects
 
     def _proof_masks(self, device: torch.device) -> Bool[Tensor, "k m"]:
-        """Two masks and their complements: every unit is eliminated and kept."""
+        """Two masks and their complements, so that every unit is eliminated and kept; a single unit; some of the run's."""
         m = n_units(self.module)
+        single = torch.arange(m, device=device) == m // 2
         alternate = torch.arange(m, device=device) % 2 == 0
         halves = keep_masks(0, torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64), m, 0.5).to(device)
-        return torch.stack([alternate, halves, ~alternate, ~halves])
+        return torch.cat([torch.stack([alternate, halves, ~alternate, ~halves, single]), self.masks((0, _N_PROBES))])
 
     def _truths(self, inputs: Tensor, targets: Tensor, masks: Bool[Tensor, "k m"]) -> list[Float[Tensor, "b k _"]]:
         """Predictions and attributions of every input under every mask, by zeroed weights."""
@@ -183,15 +189,13 @@ class MaskedModels:
         how_common = counts[kinds]
         rare = (how_common <= how_common.sort().values[:_N_PROBES].max()).nonzero()[:, 0]
         rarest = rare[torch.linspace(0, len(rare) - 1, _N_PROBES).round().long()].unique()
-        for image in {0, len(inputs) - 1}:
-            one = slice(image, image + 1)
-            truths = self._truths(inputs[one], targets[one], masks[rarest])
-            for values, truth, effect in zip(found, truths, effects[:, one], strict=True):
-                _check_same(values.unflatten(0, (len(inputs), len(masks)))[one, rarest], truth, effect)
+        truths = self._truths(inputs, targets, masks[rarest])
+        for values, truth, effect in zip(found, truths, effects, strict=True):
+            _check_same(values.unflatten(0, (len(inputs), len(masks)))[:, rarest], truth, effect)
 
 
 def _check_same(found: Float[Tensor, "b k n"], expected: Float[Tensor, "b k n"], effect: Float[Tensor, " b"]) -> None:
-    """Raise Undecided or Disproved unless values differ by rounding, and by little of what masking changes."""
+    """Raise Undecided or Disproved unless values differ by rounding, by little of what masking changes, and not in rank."""
     if not torch.equal(found.isnan(), expected.isnan()):
         raise Disproved("NaN stands elsewhere than with zeroed weights")
     difference = (found - expected).nan_to_num().abs().amax(-1)
@@ -200,3 +204,5 @@ def _check_same(found: Float[Tensor, "b k n"], expected: Float[Tensor, "b k n"],
         raise Disproved("predictions or explanations differ from those with zeroed weights")
     if (difference > torch.maximum(_SHARE * effect.nan_to_num()[:, None], _ROUNDING * size)).any():
         raise Undecided("masking changes too little to tell hooks from zeroed weights")
+    if not ranked_alike(centred_ranks(expected), found).all():
+        raise Undecided("many attributions are too small to tell hooks from zeroed weights")

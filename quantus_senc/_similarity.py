@@ -96,3 +96,9 @@ def spearman(a: Float[Tensor, "*n v"], b: Float[Tensor, "*n v"]) -> Float[Tensor
 def has_no_ranks(ranks: Float32[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:
     """Where `centred_ranks` was given equal values throughout."""
     return (ranks == 0).all(-1)
+
+
+def ranked_alike(ranks: Float32[Tensor, "*n v"], values: Float[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:
+    """Where values have the ranks that `centred_ranks` gave, but for what rounding moves; NaN goes with NaN."""
+    rho, constant = rank_correlation(ranks, values)
+    return (rho > 1 - 1e-5) | (constant & has_no_ranks(ranks)) | (rho.isnan() & ranks.isnan().all(-1))

@@ -22,14 +22,14 @@ class Strategy:
     ----------
     images
         For how many images it was masked by "hooks" (many masks a pass), and by "weights" (zeroed, one mask a pass).
-    why
+    reasons
         What was found, in words.
     disproved
         What hooks got wrong, or an empty string.
     """
 
     images: Counter[str] = field(default_factory=Counter)
-    why: str = ""
+    reasons: list[str] = field(default_factory=list)
     disproved: str = ""
 
     @property
@@ -37,15 +37,21 @@ class Strategy:
         """Hooks, weights, or "hooks and weights"."""
         return " and ".join(sorted(self.images))
 
+    @property
+    def why(self) -> str:
+        """The reasons."""
+        return "; ".join(self.reasons)
+
     def note(self, name: str, why: str, models: MaskedModels) -> None:
         """Some images were masked in this way, for this reason."""
         self.images[name] += len(models.batch.x_batch)
-        self.why = why if self.why in ("", why) else f"{self.why}; {why}"
+        if why not in self.reasons:
+            self.reasons.append(why)
 
     def forget(self) -> None:
         """Images are masked anew; what was disproved stays so."""
         self.images.clear()
-        self.why = ""
+        self.reasons.clear()
 
     def sums(self, models: MaskedModels, n_masks: int, asked: str, flaw: str) -> Sums:
         """Sums over all masks of some images.

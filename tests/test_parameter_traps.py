@@ -281,3 +281,79 @@ def test_a_memory_error_in_the_middle_changes_nothing(when, strategy):
         return gradient(model, inputs, targets)
 
     check(Tokens().eval(), images(3), classes(3), "fc", once_short_of_memory, strategy=strategy)
+
+
+class BatchStatistics(nn.Module):
+    """A prediction that depends on the rest of the batch."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm = nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6, track_running_stats=False)
+        self.fc = nn.Linear(96, 3)
+
+    def forward(self, x):
+        return self.fc(self.norm(self.conv(x)).tanh().flatten(1))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_predictions_that_depend_on_the_rest_of_the_batch(batch_size):
+    def one_by_one(model, inputs, targets):
+        return torch.cat([saliency(model, x[None], y[None]) for x, y in zip(inputs, targets, strict=True)])
+
+    check(BatchStatistics().eval(), images(4), classes(4), "conv", one_by_one, {"batch_size": batch_size})
+
+
+class TiedWeakly(nn.Module):
+    """A weight that is used a second time, where it matters for small attributions alone."""
+
+    def __init__(self, scale):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.out, self.scale = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3), scale
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.out(self.a(x[:, :6]).tanh() + self.scale * self.b(x[:, 6:]).tanh())
+
+
+@pytest.mark.parametrize("scale", [1e-3, 3e-5, 1e-5])
+def test_attributions_that_are_small_have_ranks_too(scale):
+    metric, _ = check(TiedWeakly(scale).eval(), inputs(3, 12), classes(3), "a", saliency)
+    assert names(metric) == {"a": "weights"}
+
+
+class AtLeastOfNorm(nn.Conv2d):
+    """A layer that scales its weight as a whole, if little of it is left."""
+
+    def forward(self, x):
+        scale = (0.9 / self.weight.norm().clamp_min(1e-9)).clamp_min(1)
+        return nn.functional.conv2d(x, self.weight * scale, self.bias)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_layer_that_changes_when_few_units_are_left(seed):
+    torch.manual_seed(seed)
+    model = nn.Sequential(AtLeastOfNorm(1, 12, 3), nn.Tanh(), nn.Flatten(), nn.Linear(192, 3)).eval()
+    metric, _ = check(model, images(), classes(3), "0", saliency, mask_rate=0.7, n_masks=40)
+    assert names(metric) == {"0": "weights"}
+
+
+def test_normalising_over_the_batch_is_no_obstacle():
+    metric, scores = check(Tokens().eval(), images(), classes(3), "conv", saliency, normalise=True)
+    assert names(metric) == {"conv": "hooks"}
+    assert scores == check(Tokens().eval(), images(), classes(3), "conv", saliency)[1]
+
+
+def test_an_explanation_that_is_nan_is_no_matter_of_the_others():
+    def nan_for_blank(model, inputs, targets):
+        return torch.where(
+            inputs.eq(0).all(-1, keepdim=True).all(-2, keepdim=True), torch.nan, gradient(model, inputs, targets)
+        )
+
+    metric = ParameterSensitivityConsistency(24, layers="conv", disable_warnings=True)
+    scores = metric(Tokens().eval(), images(blank=[1]), classes(3), explain_func=nan_for_blank)
+    assert [np.isnan(score) for score in scores] == [False, True, False]
+    _, expected = check(Tokens().eval(), images(blank=[1])[[0, 2]], classes(3)[[0, 2]], "conv")
+    np.testing.assert_allclose([scores[0], scores[2]], expected)
+    assert names(metric) == {"conv": "hooks"}
