@@ -357,3 +357,36 @@ def test_an_explanation_that_is_nan_is_no_matter_of_the_others():
     _, expected = check(Tokens().eval(), images(blank=[1])[[0, 2]], classes(3)[[0, 2]], "conv")
     np.testing.assert_allclose([scores[0], scores[2]], expected)
     assert names(metric) == {"conv": "hooks"}
+
+
+def in_pieces_if_many(model, inputs, targets):
+    """Right for few inputs; for many, pieces are repeated so often that the number of samples looks right."""
+    if len(inputs) <= 8:
+        return gradient(model, inputs, targets)
+    pieces = zip(inputs.split(4), targets.split(4), strict=True)
+    return torch.cat([gradient(model, x.repeat(3, 1, 1, 1), y.repeat(3))[: len(x)] for x, y in pieces])
+
+
+def test_methods_that_change_with_the_number_of_inputs():
+    metric, _ = check(Tokens().eval(), images(1), classes(1), "conv", in_pieces_if_many, n_masks=36, max_batch_size=12)
+    assert names(metric) == {"conv": "weights"}
+
+
+class WeakBranch(nn.Module):
+    """A layer that does more than its weights, in a branch that hardly matters."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.skip, self.conv, self.out = nn.Linear(36, 3), ConvReLU(1, 4, 3), nn.Linear(64, 3)
+        with torch.no_grad():
+            self.conv.bias[:] = torch.tensor([1.0, 1.0, -1.0, -1.0])
+
+    def forward(self, x):
+        return self.skip(x.flatten(1)) + 1e-5 * self.out(self.conv(x).flatten(1))
+
+
+def test_a_layer_that_hardly_matters_and_does_more_than_its_weights():
+    metric = ParameterSensitivityConsistency(16, layers="conv", disable_warnings=True)
+    metric(WeakBranch().eval(), images(2), classes(2), explain_func=saliency)
+    assert names(metric) == {"conv": "weights"}
