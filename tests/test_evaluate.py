@@ -138,6 +138,7 @@ def test_processed_attributions_agree_with_a_batch(parameters):
         (lambda maps: maps.sum(1), False),
         (lambda maps: maps * np.array([-1, 1, 1, 1])[:, None, None, None], True),
         (lambda maps: maps[:2], True),
+        (lambda maps: maps[..., :4], True),
     ],
 )
 def test_a_batch_is_compared_image_by_image(spoil, warns):

@@ -6,6 +6,7 @@ import torch
 
 from quantus_senc._segment import default_segment_func, number_labels
 from quantus_senc._segment import segment as named_segment
+from quantus_senc.demo import digits
 
 # smooth, because SLIC finds no connected superpixels in noise
 IMAGES = torch.nn.functional.interpolate(
@@ -63,6 +64,14 @@ def test_normalised_images_segment_the_same(channels, compactness):
     kwargs = {"compactness": compactness}
     assert torch.equal(segment(images, "slic", kwargs), segment((images - mean) / std, "slic", kwargs))
     assert torch.equal(segment(images, "slic", kwargs), segment(images * 255, "slic", kwargs))
+
+
+def test_rounding_of_the_normalisation_decides_nothing():
+    """Of 150 digits, this one segments differently after normalisation if pixels are not rounded."""
+    image = digits()[0][130:131].mul(255).round().div(255)
+    for compactness in (10, 0.1):
+        kwargs = {"compactness": compactness}
+        assert torch.equal(segment(image, "slic", kwargs), segment((image - 0.1307) / 0.3081, "slic", kwargs))
 
 
 def test_grid_patches_are_square():
