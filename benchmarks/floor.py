@@ -90,6 +90,15 @@ def measure(contenders: dict[str, Callable[[], int]], rounds: int, device: torch
     return {name: values[1:] for name, values in times.items()}
 
 
+def print_table(unit: str, times: dict[str, list[float]]) -> None:
+    """Print median and quartiles of each contender, and its median over that of the floor."""
+    lowest = np.median(times["floor"])
+    print(f"| {unit} | µs (quartiles) | times the floor |\n|---|---|---|")
+    for name, values in times.items():
+        low, median, high = np.percentile(values, [25, 50, 75])
+        print(f"| {name} | {median:.1f} ({low:.1f}-{high:.1f}) | {median / lowest:.2f} |")
+
+
 def environment(device: torch.device) -> dict[str, str | int]:
     """What a number needs to be compared with another."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
@@ -133,12 +142,8 @@ def main() -> None:
         "SciPy's ranks alone": lambda: naive_ranking(maps),
     }
     times = measure(contenders, options.rounds, device)
-    lowest = np.median(times["floor"])
     print(f"{options.model}, {method}, batches of {batch}; {environment(device)}")
-    print("| per sample | µs (quartiles) | times the floor |\n|---|---|---|")
-    for name, values in times.items():
-        low, median, high = np.percentile(values, [25, 50, 75])
-        print(f"| {name} | {median:.1f} ({low:.1f}-{high:.1f}) | {median / lowest:.2f} |")
+    print_table("per sample", times)
     if options.json:
         options.json.write_text(json.dumps({"environment": environment(device), "microseconds": times}, indent=1))
 

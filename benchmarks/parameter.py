@@ -11,12 +11,11 @@ import argparse
 import resource
 import warnings
 
-import numpy as np
 import quantus
 import torch
 from torch import Tensor, nn
 
-from benchmarks.floor import environment, floor, measure
+from benchmarks.floor import environment, floor, measure, print_table
 from benchmarks.models import model_and_inputs
 from quantus_senc import ParameterSensitivityConsistency
 from quantus_senc._chunks import BatchLimit
@@ -68,12 +67,8 @@ def main() -> None:
             args = (strategy, layer, n_masks, model, inputs, targets, options.method)
             contenders[f"{layer}, {strategy}"] = lambda args=args: run(*args)
     times = measure(contenders, options.rounds, device)
-    lowest = np.median(times["floor"])
     print(f"{options.model}, {options.method}, {options.images} images, batches of {batch}; {environment(device)}")
-    print("| per masked model and image | µs (quartiles) | times the floor |\n|---|---|---|")
-    for name, values in times.items():
-        low, median, high = np.percentile(values, [25, 50, 75])
-        print(f"| {name} | {median:.1f} ({low:.1f}-{high:.1f}) | {median / lowest:.2f} |")
+    print_table("per masked model and image", times)
 
 
 if __name__ == "__main__":
