@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from quantus_senc._estimators import ESTIMATORS
 from quantus_senc._perturb import BASELINES
 from quantus_senc._segment import SEGMENT_FUNCS, keyword_names
 
@@ -45,7 +46,10 @@ def check_integer(name: str, value: object, least: int, most: int) -> None:
 
 def check_masks(n_masks: object, mask_rate: object, seed: object, max_batch_size: object) -> None:
     """Check what both metrics draw masks by."""
-    check_integer("n_masks", n_masks, 2, 2**32 - 2)
+    if n_masks != "all":
+        if isinstance(n_masks, str):
+            raise ValueError(f"n_masks={n_masks!r} must be an integer of at least 2, or 'all'")
+        check_integer("n_masks", n_masks, 2, 2**32 - 2)
     check_integer("seed", seed, 0, 2**64 - 1)
     if not _is_number(mask_rate) or not 2**-32 < float(mask_rate) < 1 - 2**-32:  # type: ignore[arg-type]
         raise ValueError(f"mask_rate={mask_rate!r} must be a probability between 0 and 1, both excluded; the paper's is 0.8")
@@ -53,6 +57,13 @@ def check_masks(n_masks: object, mask_rate: object, seed: object, max_batch_size
         if isinstance(max_batch_size, str):
             raise ValueError(f"max_batch_size={max_batch_size!r} must be 'auto' or a positive integer")
         check_integer("max_batch_size", max_batch_size, 1, 2**63 - 1)
+
+
+def check_estimator(estimator: object, tolerance: object) -> None:
+    """Check the name of an estimator, and that a tolerance is a standard error."""
+    check_known("estimator", str(estimator), ESTIMATORS)
+    if tolerance is not None and not (_is_number(tolerance) and float(tolerance) > 0):  # type: ignore[arg-type]
+        raise ValueError(f"tolerance={tolerance!r} must be None or a positive standard error, such as 0.05")
 
 
 def check_segment_func(segment_func: object, segment_func_kwargs: object) -> None:

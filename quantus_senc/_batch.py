@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from quantus_senc._chunks import BatchLimit, Chunk
+from quantus_senc._chunks import BatchLimit
 from quantus_senc._explain import Subject
-from quantus_senc._similarity import centred_ranks, rank_correlation, ranked_alike
+from quantus_senc._masks import MaskDesign
+from quantus_senc._plan import Plan
+from quantus_senc._similarity import centred_ranks, has_no_ranks, rank_correlation, ranked_alike
+from quantus_senc._survey import Survey
 
 RANDOM = "explanations or predictions differ for the same input"
 DEPENDENT = "the explanation or prediction of an input changes with the other inputs of the batch"
@@ -30,17 +33,17 @@ class Originals:
         return cls(confidence, centred_ranks(attribution))
 
     def compare(
-        self, chunk: Chunk, confidence: Float[Tensor, " N"], attribution: Float[Tensor, "N n"]
+        self, images: Int64[Tensor, " b"], confidence: Float[Tensor, " N"], attribution: Float[Tensor, "N n"]
     ) -> tuple[Float[Tensor, "b 2 k"], Bool[Tensor, "b k"]]:
-        """Weights of a chunk's masks, 1 - confidence change and explanation similarity, and which have no ranks.
+        """Weights of some images' masks, 1 - confidence change and explanation similarity, and which have no ranks.
 
         References
         ----------
         Tan, WACV 2025, Eq. 1 to 3.
         """
-        images, shape = slice(*chunk.images), (chunk.n_images, chunk.n_masks)
-        change = (self.confidence[images, None] - confidence.view(shape)).abs()
-        similarity, constant = rank_correlation(self.ranks[images, None], attribution.view(*shape, -1))
+        shape, own = (len(images), -1), images.to(confidence.device)
+        change = (self.confidence[own, None] - confidence.view(shape)).abs()
+        similarity, constant = rank_correlation(self.ranks[own, None], attribution.view(*change.shape, -1))
         return torch.stack([1 - change.to(similarity), similarity], 1), constant
 
 
@@ -67,6 +70,12 @@ class Batch:
     subject: Subject
     limit: BatchLimit
     progress: "tqdm[Any]"
+
+    def survey(self, plan: Plan, design: MaskDesign) -> Survey:
+        """No masks of these images yet."""
+        size = self.originals.confidence.double().cpu().abs().clamp(min=1)  # of outputs that are no probabilities
+        rounding = self.subject.rounding * torch.stack([size, torch.ones_like(size)], 1)
+        return Survey(plan, design, rounding, has_no_ranks(self.originals.ranks).cpu())
 
     def flaw(self) -> str:
         """RANDOM or DEPENDENT, if prediction or attribution is not a function of the input alone; else nothing."""

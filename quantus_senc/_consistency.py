@@ -4,32 +4,52 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float64, Int
 from torch import Tensor
 
-from quantus_senc._similarity import has_no_ranks, spearman
+from quantus_senc._estimators import Estimate
+from quantus_senc._similarity import spearman
 
 
-def consistency(prediction: Float64[Tensor, "*n m"], explanation: Float64[Tensor, "*n m"]) -> Float64[Tensor, "*n"]:
+def consistency(
+    prediction: Float64[Tensor, "*n m"], explanation: Float64[Tensor, "*n m"], resolution: Float64[Tensor, " 2"]
+) -> Float64[Tensor, "*n"]:
     """Spearman's rho of prediction and explanation sensitivity; NaN where either is constant or holds a NaN.
+
+    Parameters
+    ----------
+    prediction, explanation
+        Sensitivity of each feature.
+    resolution
+        What differences of the two rounding alone can make; features that differ by no more are tied.
 
     References
     ----------
     Tan, WACV 2025, Eq. 4 and 6.
     """
-    return spearman(_without_noise(prediction), _without_noise(explanation))
+    return spearman(with_ties(prediction, resolution[0]), with_ties(explanation, resolution[1]))
 
 
-def _without_noise(sensitivity: Float64[Tensor, "*n m"]) -> Float64[Tensor, "*n m"]:
-    """Sensitivities as multiples of 2^-30 of the largest, so that what differs by rounding alone is equal."""
-    largest = sensitivity.abs().amax(-1, keepdim=True)
-    return (sensitivity / largest.where(largest > 0, 1) * 2**30).round()
+def with_ties(values: Float64[Tensor, "*n m"], resolution: Float64[Tensor, ""]) -> Float64[Tensor, "*n m"]:
+    """Whole numbers in the order of the values, equal for values that have no gap wider than `resolution` between them.
+
+    Examples
+    --------
+    >>> with_ties(torch.tensor([0.3, 0.1, 0.1 + 1e-9, 0.2], dtype=torch.float64), torch.tensor(1e-6, dtype=torch.float64))
+    tensor([2., 0., 0., 1.], dtype=torch.float64)
+    """
+    ordered, order = values.sort(-1)
+    steps = (ordered.diff(dim=-1, prepend=ordered[..., :1]) > resolution).double().cumsum(-1)
+    has_nan = values.isnan().any(-1, keepdim=True)
+    return torch.empty_like(steps).scatter_(-1, order, steps).masked_fill_(has_nan, torch.nan)
 
 
-def top_k_agreement(prediction: Float64[Tensor, " m"], explanation: Float64[Tensor, " m"], k: int) -> float:
+def top_k_agreement(
+    prediction: Float64[Tensor, " m"], explanation: Float64[Tensor, " m"], k: int, resolution: Float64[Tensor, " 2"]
+) -> float:
     """Share of the k most sensitive features that prediction and explanation have in common, in [0, 1].
 
-    Of equally sensitive features, the one with the lower label comes first.
+    Of equally sensitive features, the one with the lower label comes first. For `resolution` see `consistency`.
 
     Raises
     ------
@@ -44,7 +64,7 @@ def top_k_agreement(prediction: Float64[Tensor, " m"], explanation: Float64[Tens
     --------
     >>> prediction = torch.tensor([3.0, 2.0, 1.0], dtype=torch.float64)
     >>> explanation = torch.tensor([3.0, 1.0, 2.0], dtype=torch.float64)
-    >>> top_k_agreement(prediction, explanation, k=2)
+    >>> top_k_agreement(prediction, explanation, k=2, resolution=torch.zeros(2, dtype=torch.float64))
     0.5
     """
     m = len(prediction)
@@ -52,8 +72,26 @@ def top_k_agreement(prediction: Float64[Tensor, " m"], explanation: Float64[Tens
         raise ValueError(f"k={k!r} is not in 1 … {m}, the number of features; choose a smaller k")
     if prediction.isnan().any() or explanation.isnan().any():
         return math.nan
-    best = [_without_noise(values).sort(descending=True, stable=True).indices[: int(k)] for values in (prediction, explanation)]
+    tied = with_ties(prediction, resolution[0]), with_ties(explanation, resolution[1])
+    best = [values.sort(descending=True, stable=True).indices[: int(k)] for values in tied]
     return torch.isin(*best).sum().item() / k
+
+
+def score_replicates(estimate: Estimate) -> Float64[Tensor, " r"]:
+    """What the score might as well have been: scores after the blocks' deviations are added with balanced random signs.
+
+    Deviations of blocks that are left out have, up to a factor, the covariance of the sensitivities themselves (the delete-a-
+    block jackknife). Ranks are no smooth function of them, so that each score without one block says little about a score
+    with other masks; all blocks at once, half of them with the sign turned, move the sensitivities as far as other masks
+    would. The mean square of what that does to the score counts its variance and its bias.
+    """
+    signs = torch.ones(1, 1, dtype=torch.float64)
+    while len(signs) < len(estimate.deviations):  # Sylvester's construction of orthogonal signs
+        signs = torch.cat([torch.cat([signs, signs], 1), torch.cat([signs, -signs], 1)])
+    shifts = torch.tensordot(torch.cat([signs, -signs]), estimate.deviations, 1)
+    scale = math.sqrt((len(signs) - 1) / len(signs))
+    moved = estimate.sensitivities + scale * shifts
+    return consistency(moved[:, 0], moved[:, 1], estimate.resolution)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +106,12 @@ class Sensitivity:
         Prediction and explanation sensitivity of each feature or unit, of shape (m,), on the host.
     score
         Sensitivity consistency, in [-1, 1]; NaN where it is undefined.
+    replicates
+        What the score might as well have been with other masks, 64 times; the score itself where every mask was tried.
+    resolution
+        What differences of prediction and explanation sensitivities rounding alone can make; they count as ties.
     n_masks
-        How many masks the sensitivities are the sums of.
+        How many masks the sensitivities come from.
     n_constant
         For how many masks the attribution was constant, so that its similarity counted as 0.
     undefined
@@ -80,34 +122,34 @@ class Sensitivity:
     prediction: Float64[Tensor, " m"]
     explanation: Float64[Tensor, " m"]
     score: float
+    replicates: Float64[Tensor, " r"]
+    resolution: Float64[Tensor, " 2"]
     n_masks: int
     n_constant: int
     undefined: str = ""
 
     @classmethod
-    def of(
-        cls,
-        labels: Int[Tensor, "*spatial"] | None,
-        sums: Float64[Tensor, "2 m"],
-        n_masks: int,
-        n_constant: int,
-        original_ranks: Float32[Tensor, " n"],
-    ) -> "Sensitivity":
-        """From prediction and explanation sensitivity, and `centred_ranks` of the unperturbed explanation."""
-        prediction, explanation = sums
-        reasons = {
-            "a single feature": len(prediction) < 2,
-            "NaN in the prediction": prediction.isnan().any(),
-            "NaN in the attribution": explanation.isnan().any(),
-            "a constant attribution": has_no_ranks(original_ranks).item(),
-            "an attribution that is constant under every mask": n_constant == n_masks,
-            "equal sensitivities of all features": consistency(prediction, explanation).isnan(),
-        }
-        undefined = next((reason for reason, applies in reasons.items() if applies), "")
-        score = math.nan if undefined else consistency(prediction, explanation).item()
-        return cls(labels, prediction, explanation, score, n_masks, n_constant, undefined)
+    def of(cls, labels: Int[Tensor, "*spatial"] | None, estimate: Estimate, n_masks: int, n_constant: int) -> "Sensitivity":
+        """From the sensitivities of one image; those of features that it does not have are left out."""
+        if labels is not None:
+            estimate = estimate.first(int(labels.max()) + 1)
+        prediction, explanation = estimate.sensitivities
+        score, replicates = consistency(prediction, explanation, estimate.resolution), score_replicates(estimate)
+        undefined = "a single feature" if len(prediction) < 2 else estimate.undefined
+        if not undefined and score.isnan():
+            undefined = "equal sensitivities of all features"
+        if undefined:
+            score, replicates = torch.full_like(score, torch.nan), torch.full_like(replicates, torch.nan)
+        return cls(
+            labels, prediction, explanation, score.item(), replicates, estimate.resolution, n_masks, n_constant, undefined
+        )
+
+    @property
+    def standard_error(self) -> float:
+        """How far the score may be from the one that ever more masks lead to, as a standard error."""
+        return (self.replicates - self.score).square().nanmean().sqrt().item()
 
     def top_k_agreement(self, k: int) -> float:
         """Share of the k most sensitive features in common (Tan, WACV 2025, Eq. 5); NaN where there is no score."""
-        agreement = top_k_agreement(self.prediction, self.explanation, k)
+        agreement = top_k_agreement(self.prediction, self.explanation, k, self.resolution)
         return math.nan if self.undefined else agreement

@@ -1,11 +1,13 @@
 """Data SenC: are prediction and explanation sensitive to the same features of the input?"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from quantus.helpers.enums import DataType
 from torch import Tensor
 
@@ -14,11 +16,9 @@ from quantus_senc._batch import Batch
 from quantus_senc._chunks import Chunk
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
-from quantus_senc._masks import keep_masks
 from quantus_senc._metric import SensitivityConsistency
-from quantus_senc._perturb import Baseline, baseline_values, eliminate
+from quantus_senc._perturb import Baseline, baseline_values, changed_features, eliminate
 from quantus_senc._segment import SegmentFunc, default_segment_func, number_labels, segment
-from quantus_senc._sensitivity import Sums
 
 
 class DataSensitivityConsistency(SensitivityConsistency):
@@ -55,8 +55,10 @@ class DataSensitivityConsistency(SensitivityConsistency):
 
     def __init__(
         self,
-        n_masks: int = 5000,
+        n_masks: int | str = 5000,
         mask_rate: float = 0.8,
+        estimator: str = "paper",
+        tolerance: float | None = None,
         segment_func: SegmentFunc = None,
         segment_func_kwargs: dict[str, Any] | None = None,
         perturb_baseline: Baseline = 0.0,
@@ -80,9 +82,18 @@ class DataSensitivityConsistency(SensitivityConsistency):
         Parameters
         ----------
         n_masks
-            How many masks for each image, at least 2.
+            How many masks for each image, at least 2; or "all" for every mask there is, times its probability, which gives
+            what ever more drawn masks lead to. That takes 2^L masks for an image with L features (of at most 20) that
+            differ from the baseline.
         mask_rate
             The probability with which a mask eliminates a feature, in (0, 1).
+        estimator
+            "paper": the sums of Eq. 1 and 2, in which both sensitivities share the noise of the masks. "regression": least
+            squares of the weights on the masks, which has the same limit and no such noise; of features that equal
+            the baseline, it knows that they have no effect. Its n_masks is a ceiling: where trying every mask takes no
+            more, that is done.
+        tolerance
+            If given, n_masks is a ceiling, and an image gets no more masks once its standard error is no larger.
         segment_func
             "slic", "grid" (images), "window" (series), "column" (tables), or a callable from one input, a tensor
             (C, \\*spatial) or (F,), to integer labels (\\*spatial). None takes SLIC for images, windows for series,
@@ -115,6 +126,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
         super().__init__(
             n_masks=n_masks,
             mask_rate=mask_rate,
+            estimator=estimator,
+            tolerance=tolerance,
             max_batch_size=max_batch_size,
             seed=seed,
             abs=abs,
@@ -134,7 +147,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         self.segment_func_kwargs = segment_func_kwargs
         self.perturb_baseline = perturb_baseline
 
-    def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> Int64[Tensor, "B *spatial"]:
+    def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> "_Features":
         """The features of every image."""
         inputs = torch.tensor(x_batch, dtype=None if x_batch.dtype.kind == "f" else torch.float32)
         baseline_values(inputs[:1], self.perturb_baseline, self.seed, torch.zeros(1, dtype=torch.int64))
@@ -152,42 +165,65 @@ class DataSensitivityConsistency(SensitivityConsistency):
                 f"segment_func_kwargs={self.segment_func_kwargs!r}; ask for smaller features (a smaller "
                 "pixels_per_segment, patch_size or window_size) or pass labels as custom_batch"
             )
-        return found
+        free = torch.cat(
+            [self._free_features(subject, x_batch, found, images) for images in torch.arange(len(found)).split(64)]
+        )
+        self.plan.check(int(free.sum(1).max()), "features")
+        return _Features(found, free)
 
-    def n_rounds(self, prepared: Int64[Tensor, "B *spatial"]) -> int:
-        """One."""
-        return 1
+    def _free_features(
+        self, subject: Subject, x_batch: np.ndarray, labels: Int64[Tensor, "B *spatial"], images: Int64[Tensor, " b"]
+    ) -> Bool[Tensor, "b m"]:
+        """The features whose sensitivities are sought: those that some images have, unless eliminating them changes nothing."""
+        n_features = int(labels.max()) + 1
+        if not self.plan.tells_changes:
+            return torch.arange(n_features) <= labels[images].flatten(1).amax(1, keepdim=True)
+        inputs = subject.inputs(x_batch[images.numpy()])
+        baselines = baseline_values(inputs, self.perturb_baseline, self.seed, images.to(inputs.device))
+        return changed_features(inputs, labels[images].to(inputs.device), baselines, n_features).cpu()
 
-    def evaluate_batch(self, batch: Batch, prepared: Int64[Tensor, "B *spatial"]) -> list[Sensitivity]:
-        """Algorithm 1 for some images, all masks of which are drawn and weighed in chunks."""
+    def n_pairs(self, prepared: "_Features", n_images: int) -> int:
+        """As many as each image gets masks."""
+        return sum(self.plan.mask_count(count) for count in prepared.free.sum(1).tolist())
+
+    def evaluate_batch(self, batch: Batch, prepared: "_Features") -> list[Sensitivity]:
+        """Algorithm 1 for some images, the masks of which are drawn and weighed in chunks."""
         subject, device = batch.subject, batch.subject.device
         inputs, targets = subject.inputs(batch.x_batch), subject.targets(batch.y_batch)
-        label_maps = prepared[batch.images]
-        labels, n_features = label_maps.to(device), int(label_maps.max()) + 1
-        indices = torch.arange(len(prepared), device=device)[batch.images]
+        labels = prepared.labels[batch.images].to(device)
+        indices = torch.arange(len(prepared.labels), device=device)[batch.images]
         baselines = baseline_values(inputs, self.perturb_baseline, self.seed, indices)
-        sums = Sums.zeros(len(inputs), n_features)
+        survey = batch.survey(self.plan, self.plan.design(indices, prepared.free[batch.images].to(device)))
 
-        def weigh(chunk: Chunk) -> None:
-            images, numbers = slice(*chunk.images), torch.arange(*chunk.masks, device=device)
-            masks = keep_masks(self.seed, indices[images, None], numbers, n_features, self.mask_rate)
+        def weigh(active: Int64[Tensor, " b"], chunk: Chunk) -> None:
+            images = active[slice(*chunk.images)]
+            masks = survey.masks(images, chunk.masks)
             perturbed = eliminate(inputs[images], labels[images], masks, baselines[images]).flatten(0, 1)
             classes = targets[images].repeat_interleave(chunk.n_masks)
             confidence, attribution = subject.confidence(perturbed, classes), subject.attribution(perturbed, classes)
-            sums.add(chunk, masks, *batch.originals.compare(chunk, confidence, attribution))
+            survey.add(images, chunk.masks, masks, *batch.originals.compare(images, confidence, attribution))
             batch.progress.update(chunk.n_pairs)
 
-        batch.limit.run(weigh, Chunk((0, len(inputs)), (0, self.n_masks)))
-        ranks, constant = batch.originals.ranks.cpu(), sums.n_constant.tolist()
-        return [
-            Sensitivity.of(labels, found[:, : int(labels.max()) + 1], self.n_masks, constant[image], ranks[image])
-            for image, (labels, found) in enumerate(zip(label_maps, sums.sensitivities, strict=True))
-        ]
+        for active, numbers in survey.rounds(batch.progress):
+            batch.limit.run(partial(weigh, active), Chunk((0, len(active)), numbers))
+        return survey.records(prepared.labels[batch.images])
 
-    def collect(self, found: list[Sensitivity], prepared: Int64[Tensor, "B *spatial"]) -> list[Sensitivity]:
+    def collect(self, found: list[Sensitivity], prepared: "_Features") -> list[Sensitivity]:
         """One record an image."""
         return found
 
     def summary(self, sensitivities: list[Sensitivity], value: Callable[[Sensitivity], float]) -> list[float]:
         """One value an image, or their aggregate."""
         return self.aggregate([value(record) for record in sensitivities])
+
+    def errors(self, sensitivities: list[Sensitivity]) -> list[float]:
+        """One standard error an image."""
+        return [record.standard_error for record in sensitivities]
+
+
+@dataclass(frozen=True)
+class _Features:
+    """The features of every image, on the host: where each is, and whether its sensitivity is sought."""
+
+    labels: Int64[Tensor, "B *spatial"]
+    free: Bool[Tensor, "B m"]

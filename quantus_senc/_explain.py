@@ -47,12 +47,21 @@ class Subject:
         """Where the model is."""
         return model_device(self.model)
 
-    def inputs(self, x_batch: np.ndarray) -> Float[Tensor, "B *shape"]:
-        """A copy of the inputs in the model's own precision."""
+    @property
+    def precision(self) -> torch.dtype:
+        """What most of the model's tensors have."""
         tensors = (*self.model.parameters(), *self.model.buffers())
         precisions = Counter(tensor.dtype for tensor in tensors if tensor.is_floating_point())
-        precision = precisions.most_common(1)[0][0] if precisions else torch.float32
-        return torch.tensor(x_batch, dtype=precision, device=self.device)
+        return precisions.most_common(1)[0][0] if precisions else torch.float32
+
+    @property
+    def rounding(self) -> float:
+        """How wrong a probability may be: eight units in the last place of 1, in the model's precision."""
+        return 8 * torch.finfo(self.precision).eps
+
+    def inputs(self, x_batch: np.ndarray) -> Float[Tensor, "B *shape"]:
+        """A copy of the inputs in the model's own precision."""
+        return torch.tensor(x_batch, dtype=self.precision, device=self.device)
 
     def targets(self, y_batch: np.ndarray) -> Int64[Tensor, " B"]:
         """A copy of the labels on the model's device."""

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from quantus_senc._batch import Batch
 from quantus_senc._chunks import Chunk
 from quantus_senc._masks import keep_masks
-from quantus_senc._sensitivity import Sums
 from quantus_senc._similarity import centred_ranks, ranked_alike
+from quantus_senc._survey import Survey
 from quantus_senc._units import masked_units, n_units, zeroed_weights
 
 _LAYOUTS = ("tiled", "interleaved")
@@ -38,36 +39,35 @@ class MaskedModels:
         The images.
     module
         The layer.
-    masks
-        From a range of mask indices to the masks, which are the same for every image.
+    new_survey
+        Starts a survey of masks that are the same for every image.
     """
 
     batch: Batch
     module: nn.Module
-    masks: Callable[[tuple[int, int]], Bool[Tensor, "k m"]]
+    new_survey: Callable[[], Survey]
 
-    def by_weights(self, n_masks: int, *, one_by_one: bool) -> Sums:
-        """Sums over all masks, one mask a pass, its weights really zeroed, on all images at once or one by one."""
-        n_images = len(self.batch.x_batch)
+    def by_weights(self, *, one_by_one: bool) -> Survey:
+        """All masks, one mask a pass, its weights really zeroed, on all images at once or one by one."""
         inputs, targets = self._inputs()
-        sums = Sums.zeros(n_images, n_units(self.module))
+        survey = self.new_survey()
 
-        def weigh(chunk: Chunk) -> None:
-            images = slice(*chunk.images)
-            keep(mask[0])  # here, because a pass that ran out of memory puts the whole model back
-            self._add(sums, chunk, mask, *self._run(inputs[images], targets[images]))
+        def weigh(active: Int64[Tensor, " b"], chunk: Chunk) -> None:
+            images = active[slice(*chunk.images)]
+            mask = survey.masks(images, chunk.masks)
+            keep(mask[0, 0])  # here, because a pass that ran out of memory puts the whole model back
+            self._add(survey, images, chunk, mask, *self._run(inputs[images], targets[images]))
 
         with zeroed_weights(self.module) as keep:
-            for number in range(n_masks):
-                numbers = (number, number + 1)
-                mask = self.masks(numbers)
-                whole = Chunk((0, n_images), numbers)
-                for chunk in whole.split(1) if one_by_one else [whole]:
-                    self.batch.limit.run(weigh, chunk)
-        return sums
+            for active, numbers in survey.rounds(self.batch.progress):
+                for number in range(*numbers):
+                    whole = Chunk((0, len(active)), (number, number + 1))
+                    for chunk in whole.split(1) if one_by_one else [whole]:
+                        self.batch.limit.run(partial(weigh, active), chunk)
+        return survey
 
-    def by_hooks(self, n_masks: int, *, check: bool = True) -> Sums:
-        """Sums over all masks, many pairs of image and mask a pass.
+    def by_hooks(self, *, check: bool = True) -> Survey:
+        """All masks, many pairs of image and mask a pass.
 
         Raises
         ------
@@ -76,27 +76,37 @@ class MaskedModels:
             and keep every unit, on one that keeps a single unit, on the first ones of the run, and on the least common ones
             of the first chunk of each size.
         """
-        n_images = len(self.batch.x_batch)
         inputs, targets = self._inputs()
-        sums = Sums.zeros(n_images, n_units(self.module))
-        layout, effects = self._proved_layout(inputs, targets) if check else (None, torch.zeros(2, n_images))
-        checked: set[tuple[tuple[int, int], int]] = set()
+        survey = self.new_survey()
+        layout, effects = self._proved_layout(inputs, targets) if check else (None, torch.zeros(2, len(inputs)))
+        checked: set[tuple[tuple[int, ...], int]] = set()
 
-        def weigh(chunk: Chunk) -> None:
-            masks, images = self.masks(chunk.masks), slice(*chunk.images)
-            found = self._run_hooked(inputs[images], targets[images], masks, layout)
-            if check and (chunk.images, chunk.n_masks) not in checked:
-                self._probe(inputs[images], targets[images], masks, found, effects[:, images])
-                checked.add((chunk.images, chunk.n_masks))
-            self._add(sums, chunk, masks, *found)
+        def weigh(active: Int64[Tensor, " b"], chunk: Chunk) -> None:
+            images = active[slice(*chunk.images)]
+            masks = survey.masks(images, chunk.masks)
+            found = self._run_hooked(inputs[images], targets[images], masks[0], layout)
+            passed = (tuple(images.tolist()), chunk.n_masks)
+            if check and passed not in checked:
+                self._probe(inputs[images], targets[images], masks[0], found, effects[:, images])
+                checked.add(passed)
+            self._add(survey, images, chunk, masks, *found)
 
-        self.batch.limit.run(weigh, Chunk((0, n_images), (0, n_masks)))
-        return sums
+        for active, numbers in survey.rounds(self.batch.progress):
+            self.batch.limit.run(partial(weigh, active), Chunk((0, len(active)), numbers))
+        return survey
 
-    def _add(self, sums: Sums, chunk: Chunk, masks: Bool[Tensor, "k m"], confidence: Tensor, maps: Tensor) -> None:
+    def _add(
+        self,
+        survey: Survey,
+        images: Int64[Tensor, " b"],
+        chunk: Chunk,
+        masks: Bool[Tensor, "1 k m"],
+        confidence: Tensor,
+        maps: Tensor,
+    ) -> None:
         """Weigh the masks of a chunk and add them."""
         attribution = self.batch.subject.ready(maps)
-        sums.add(chunk, masks, *self.batch.originals.compare(chunk, confidence[:, 0], attribution))
+        survey.add(images, chunk.masks, masks, *self.batch.originals.compare(images, confidence[:, 0], attribution))
         self.batch.progress.update(chunk.n_pairs)
 
     def _inputs(self) -> tuple[Tensor, Tensor]:
@@ -162,10 +172,11 @@ class MaskedModels:
     def _proof_masks(self, device: torch.device) -> Bool[Tensor, "k m"]:
         """Two masks and their complements, so that every unit is eliminated and kept; a single unit; some of the run's."""
         m = n_units(self.module)
+        own = self.new_survey().masks(torch.zeros(1, dtype=torch.int64), (0, _N_PROBES))[0]
         single = torch.arange(m, device=device) == m // 2
         alternate = torch.arange(m, device=device) % 2 == 0
         halves = keep_masks(0, torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64), m, 0.5).to(device)
-        return torch.cat([torch.stack([alternate, halves, ~alternate, ~halves, single]), self.masks((0, _N_PROBES))])
+        return torch.cat([torch.stack([alternate, halves, ~alternate, ~halves, single]), own])
 
     def _truths(self, inputs: Tensor, targets: Tensor, masks: Bool[Tensor, "k m"]) -> list[Float[Tensor, "b k _"]]:
         """Predictions and attributions of every input under every mask, by zeroed weights."""

@@ -11,12 +11,20 @@ from quantus.metrics.base import Metric
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from quantus_senc._arguments import check_explain_func, check_inputs, check_keywords, check_masks, parameter_names
+from quantus_senc._arguments import (
+    check_estimator,
+    check_explain_func,
+    check_inputs,
+    check_keywords,
+    check_masks,
+    parameter_names,
+)
 from quantus_senc._batch import Batch, Originals
 from quantus_senc._chunks import BatchLimit
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._host import agrees, call_device, host_array
+from quantus_senc._plan import Plan
 from quantus_senc._preserve import preserved
 from quantus_senc._runs import Runs
 from quantus_senc._strategy import StartAgain
@@ -31,16 +39,29 @@ class SensitivityConsistency(Metric[list[float]]):
     score_direction = ScoreDirection.HIGHER
     evaluation_category = EvaluationCategory.FAITHFULNESS
 
-    def __init__(self, n_masks: int, mask_rate: float, max_batch_size: int | str, seed: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        n_masks: int | str,
+        mask_rate: float,
+        estimator: str,
+        tolerance: float | None,
+        max_batch_size: int | str,
+        seed: int,
+        **kwargs: Any,
+    ) -> None:
         """Store the parameters that all metrics have; the others are Quantus's own."""
         check_keywords(kwargs, type(self), "__init__")
         check_masks(n_masks, mask_rate, seed, max_batch_size)
+        check_estimator(estimator, tolerance)
         super().__init__(**kwargs)
-        self.n_masks = int(n_masks)
+        self.n_masks = n_masks if isinstance(n_masks, str) else int(n_masks)
         self.mask_rate = float(mask_rate)
+        self.estimator = estimator
+        self.tolerance = tolerance
         self.max_batch_size = max_batch_size
         self.seed = int(seed)
         self.sensitivities: Any = []
+        self.standard_errors: Any = []
         self._runs = Runs()
 
     def __call__(
@@ -103,9 +124,10 @@ class SensitivityConsistency(Metric[list[float]]):
             If an argument is wrong; nothing but a first look at one image has run by then.
         """
         key = self._runs.key(dict(locals()), self._parameters())
-        self.sensitivities, self.evaluation_scores = [], []
+        self.sensitivities, self.standard_errors, self.evaluation_scores = [], [], []
         check_keywords(kwargs, type(self), "__call__")
         check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
+        check_estimator(self.estimator, self.tolerance)
         x_batch, y_batch = host_array(x_batch), host_array(y_batch)
         check_inputs(model, x_batch, y_batch, channel_first, batch_size)
         check_explain_func(explain_func, explain_func_kwargs)
@@ -134,6 +156,7 @@ class SensitivityConsistency(Metric[list[float]]):
             absolute=self.abs,
         )
         self.sensitivities = self._evaluate(subject, data["x_batch"], y_batch, labels, supplied, batch_size)
+        self.standard_errors = self.errors(self.sensitivities)
         self._runs.keep(key, self.sensitivities)
         scores = self.summary(self.sensitivities, lambda record: record.score)
         self.evaluation_scores = scores
@@ -154,7 +177,7 @@ class SensitivityConsistency(Metric[list[float]]):
         with preserved(subject.model) as restore, bar:
             subject.check_targets(x_batch, y_batch)
             prepared = self.prepare(subject, x_batch, labels)
-            bar.total = len(x_batch) * self.n_masks * self.n_rounds(prepared)
+            bar.total = total = self.n_pairs(prepared, len(x_batch))
             subject, n_samples = subject.tried(x_batch, y_batch)
             sample_bytes = n_samples * subject.inputs(x_batch[:1]).nbytes
             limit = BatchLimit(self.max_batch_size, sample_bytes, subject.device, restore)
@@ -170,7 +193,7 @@ class SensitivityConsistency(Metric[list[float]]):
                     start += batch_size
                 except StartAgain:
                     start, records = 0, []
-                    bar.reset()
+                    bar.reset(total)
         found = self.collect(records, prepared)
         self._warn(complaints(self.name, found) + [DISAGREEMENT] * (not agreed))
         return found
@@ -183,9 +206,15 @@ class SensitivityConsistency(Metric[list[float]]):
     def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> Any:
         """What `evaluate_batch` needs for all images of a call, from the inputs and the caller's `custom_batch`."""
 
+    @property
+    def plan(self) -> Plan:
+        """How sensitivities are estimated, by the parameters as they are now."""
+        checked = self.tolerance is not None or self.display_progressbar
+        return Plan(self.seed, self.mask_rate, self.n_masks, self.estimator, self.tolerance, checked)
+
     @abstractmethod
-    def n_rounds(self, prepared: Any) -> int:
-        """How often the masks of an image are drawn."""
+    def n_pairs(self, prepared: Any, n_images: int) -> int:
+        """How many pairs of image and mask there are, at the most."""
 
     @abstractmethod
     def evaluate_batch(self, batch: Batch, prepared: Any) -> list[Any]:
@@ -198,6 +227,10 @@ class SensitivityConsistency(Metric[list[float]]):
     @abstractmethod
     def summary(self, sensitivities: Any, value: Callable[[Sensitivity], float]) -> Any:
         """One value an image, or their aggregate, from what `collect` returned."""
+
+    @abstractmethod
+    def errors(self, sensitivities: Any) -> Any:
+        """The standard error of each score, from what `collect` returned."""
 
     def aggregate(self, values: list[float]) -> list[float]:
         """The values, or the aggregate of them where that was asked for."""

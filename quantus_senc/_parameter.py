@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 from quantus.helpers.enums import DataType
-from torch import Tensor, nn
+from torch import nn
 
 from quantus_senc._arguments import check_known
 from quantus_senc._batch import DEPENDENT, Batch
@@ -17,7 +17,6 @@ from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._layers import Layers, check_layers, chosen_layers
 from quantus_senc._masked_models import MaskedModels
-from quantus_senc._masks import keep_masks
 from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._strategy import STRATEGIES, StartAgain, Strategy
 from quantus_senc._units import n_units
@@ -61,8 +60,10 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
 
     def __init__(
         self,
-        n_masks: int = 10_000,
+        n_masks: int | str = 10_000,
         mask_rate: float = 0.8,
+        estimator: str = "paper",
+        tolerance: float | None = None,
         layers: Layers = None,
         return_layer_scores: bool = False,
         max_batch_size: int | str = "auto",
@@ -86,9 +87,16 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         Parameters
         ----------
         n_masks
-            How many masks for each layer, at least 2.
+            How many masks for each layer, at least 2; or "all" for every mask there is, times its probability, which gives
+            what ever more drawn masks lead to, for layers of at most 20 units.
         mask_rate
             The probability with which a mask eliminates a unit, in (0, 1).
+        estimator
+            "paper": the sums of Eq. 1 and 2, in which both sensitivities share the noise of the masks, the more so the more
+            units a layer has. "regression": least squares of the weights on the masks, which has the same limit and no such
+            noise. Its n_masks is a ceiling: where trying every mask takes no more, that is done.
+        tolerance
+            If given, n_masks is a ceiling, and an image gets no more masks of a layer once its standard error is no larger.
         layers
             None for every convolution and fully connected layer, in the order of first use; names, a predicate of name and
             module, or "first_conv" (which the paper recommends), "conv" or "linear".
@@ -120,6 +128,8 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         super().__init__(
             n_masks=n_masks,
             mask_rate=mask_rate,
+            estimator=estimator,
+            tolerance=tolerance,
             max_batch_size=max_batch_size,
             seed=seed,
             abs=abs,
@@ -150,11 +160,13 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         if left_out:
             self._warn(["Layers left out: " + "; ".join(f"{name!r} {reason}" for name, reason in left_out.items()) + "."])
         self.strategies = {layer: Strategy() for layer in modules}
+        for layer, module in modules.items():
+            self.plan.check(n_units(module), f"units of layer {layer!r}")
         return {layer: _Layer(layer, module, self.strategies[layer]) for layer, module in modules.items()}
 
-    def n_rounds(self, prepared: "dict[str, _Layer]") -> int:
-        """As many as there are layers."""
-        return len(prepared)
+    def n_pairs(self, prepared: "dict[str, _Layer]", n_images: int) -> int:
+        """As many as each layer has masks."""
+        return sum(self.plan.mask_count(n_units(layer.module)) for layer in prepared.values()) * n_images
 
     def evaluate_batch(self, batch: Batch, prepared: "dict[str, _Layer]") -> list[dict[str, Sensitivity]]:
         """Algorithm 2 for some images."""
@@ -165,23 +177,16 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         return [dict(zip(found, records, strict=True)) for records in zip(*found.values(), strict=True)]
 
     def _layer_sensitivities(self, batch: Batch, layer: "_Layer", flaw: str) -> list[Sensitivity]:
-        def masks(numbers: tuple[int, int]) -> Bool[Tensor, "k m"]:
-            indices = torch.arange(*numbers, device=batch.subject.device)
-            stream = torch.tensor(layer.stream, device=indices.device)
-            return keep_masks(self.seed, stream, indices, n_units(layer.module), self.mask_rate)
-
-        models = MaskedModels(batch, layer.module, masks)
+        stream = torch.tensor([layer.stream], device=batch.subject.device)
+        free = torch.ones(1, n_units(layer.module), dtype=torch.bool, device=stream.device)
+        new_survey = partial(batch.survey, self.plan, self.plan.design(stream, free))
         try:
-            sums = layer.strategy.sums(models, self.n_masks, self.strategy, flaw)
+            survey = layer.strategy.survey(MaskedModels(batch, layer.module, new_survey), self.strategy, flaw)
         except StartAgain:
             for strategy in self.strategies.values():
                 strategy.forget()
             raise
-        ranks, constant = batch.originals.ranks.cpu(), sums.n_constant.tolist()
-        return [
-            Sensitivity.of(None, found, self.n_masks, constant[image], ranks[image])
-            for image, found in enumerate(sums.sensitivities)
-        ]
+        return survey.records()
 
     def collect(self, found: list[dict[str, Sensitivity]], prepared: "dict[str, _Layer]") -> dict[str, list[Sensitivity]]:
         """One record an image for each layer."""
@@ -195,6 +200,13 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         if self.return_layer_scores:
             return {layer: self.aggregate(scores) for layer, scores in values.items()}
         return self.aggregate(np.mean(list(values.values()), axis=0).tolist())
+
+    def errors(self, sensitivities: dict[str, list[Sensitivity]]) -> list[float] | dict[str, list[float]]:
+        """One standard error an image, or a list for each layer, whose masks are independent."""
+        errors = {layer: [record.standard_error for record in records] for layer, records in sensitivities.items()}
+        if self.return_layer_scores:
+            return errors
+        return (np.linalg.norm(list(errors.values()), axis=0) / len(errors)).tolist()
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,22 @@ def _called_baseline(perturb_baseline: Callable[[Tensor], Any], one: Tensor) -> 
         ) from error
 
 
+def changed_features(
+    inputs: Float[Tensor, "B *shape"], labels: Int64[Tensor, "B *spatial"], baselines: Float[Tensor, "B *_"], n_features: int
+) -> Bool[Tensor, "B m"]:
+    """Which features differ from the baseline anywhere, so that their elimination changes the input. See `eliminate`.
+
+    Examples
+    --------
+    >>> table, columns = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0, 1, 1]])
+    >>> changed_features(table, columns, torch.zeros(1, 1), n_features=2)
+    tensor([[ True, False]])
+    """
+    differs = (inputs != baselines).reshape(len(inputs), -1, *labels.shape[1:]).any(1)
+    counts = torch.zeros(len(inputs), n_features, dtype=torch.int64, device=inputs.device)
+    return counts.scatter_add_(1, labels.flatten(1), differs.flatten(1).long()) > 0
+
+
 def eliminate(
     inputs: Float[Tensor, "B *shape"],
     labels: Int64[Tensor, "B *spatial"],

@@ -1,4 +1,4 @@
-"""Sensitivities from weighted masks, as sums that stream."""
+"""What streams: weighted sums over masks, from which sensitivities are estimated."""
 
 from dataclasses import dataclass
 
@@ -6,70 +6,129 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from quantus_senc._chunks import Chunk
 from quantus_senc._similarity import widest
 
+N_BLOCKS = 32  # masks number i, i + 32, i + 64, ... are one block, whose sums are kept apart for standard errors
 
-def weighted_masks(weights: Float[Tensor, "*n w K"], masks: Bool[Tensor, "*#n K m"]) -> Float64[Tensor, "*n w m"]:
-    """Sum of masks, each times its weight: S_k = sum over i of w_i M_ik.
 
-    Sums of parts of the masks add up to the sum of all of them.
+def n_terms(n_free: int, n_paired: int) -> int:
+    """How many terms `terms` returns: an intercept, one for each free feature, one for each pair of the paired ones."""
+    return 1 + n_free + n_paired * (n_paired - 1) // 2
+
+
+def terms(
+    masks: Bool[Tensor, "*n m"], free: Bool[Tensor, "*#n m"], mask_rate: float, n_free: int, n_paired: int = 0
+) -> Float[Tensor, "*n t"]:
+    """What each mask contributes to the sums: 1, M_k of every free feature, and products of pairs of them.
+
+    Parameters
+    ----------
+    masks
+        True keeps.
+    free
+        The features to count, in which masks of different images may differ.
+    mask_rate
+        Products are of (M_j - p)(M_k - p) with p = 1 - mask_rate, so that they correlate neither with the M_k nor with
+        each other.
+    n_free
+        How many free features there are, at the most. An image with fewer has zeros after its own.
+    n_paired
+        Products are of the first `n_paired` free features. They come in the order in which the features of fewer form the
+        beginning.
+
+    Examples
+    --------
+    >>> terms(torch.tensor([[True, False, True]]), torch.tensor([True, False, True]), 0.5, n_free=2, n_paired=2)
+    tensor([[1.0000, 1.0000, 1.0000, 0.2500]], dtype=torch.float64)
+    """
+    first = (~free).long().sort(dim=-1, stable=True).indices[..., :n_free]
+    valid = free.gather(-1, first)
+    kept = masks.gather(-1, first.expand(*masks.shape[:-1], -1)).to(widest(masks.device)) * valid
+    later, earlier = torch.tril_indices(n_paired, n_paired, -1, device=masks.device)
+    centred = kept - (1 - mask_rate) * valid
+    pairs = centred[..., later] * centred[..., earlier]
+    return torch.cat([torch.ones_like(kept[..., :1]), kept, pairs], -1)
+
+
+def block_sums(
+    weights: Float[Tensor, "*n w k"], terms: Float[Tensor, "*#n k t"], numbers: Int64[Tensor, " k"]
+) -> Float64[Tensor, "*n G w t"]:
+    """Sums over the masks of each block of every term times every weight.
 
     Parameters
     ----------
     weights
-        Several for each mask: 1 - confidence change for the prediction sensitivity, explanation similarity for the
-        explanation sensitivity.
-    masks
-        True keeps.
+        Several for each mask.
+    numbers
+        The masks' numbers.
 
     Returns
     -------
     Tensor
         In double precision; on the host where the device has none.
 
-    References
-    ----------
-    Tan, WACV 2025, Eq. 1 and 2.
-
     Examples
     --------
-    >>> weighted_masks(torch.tensor([[1.0, 0.5]]), torch.tensor([[True, False], [True, True]]))
-    tensor([[1.5000, 0.5000]], dtype=torch.float64)
+    >>> sums = block_sums(torch.tensor([[1.0, 0.5]]), torch.tensor([[1.0], [3.0]]), torch.tensor([0, 33]))
+    >>> sums.shape, sums.sum(0), sums[1]
+    (torch.Size([32, 1, 1]), tensor([[2.5000]], dtype=torch.float64), tensor([[1.5000]], dtype=torch.float64))
     """
-    if widest(masks.device) is not torch.float64:
-        weights, masks = weights.cpu(), masks.cpu()
-    return weights.double() @ masks.double()
+    if widest(terms.device) is not torch.float64:
+        weights, terms, numbers = weights.cpu(), terms.cpu(), numbers.cpu()
+    block = numbers % N_BLOCKS == torch.arange(N_BLOCKS, device=numbers.device)[:, None]
+    by_block = weights.double()[..., None, :, :] * block[:, None]
+    return (by_block.flatten(-3, -2) @ terms.double()).unflatten(-2, (N_BLOCKS, -1))
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Sensitivities of some images in the making: sums over masks, to which chunks add in place.
+    """Sums over some masks of some images, on the host. Sums over other masks of the same images can be added.
 
     Attributes
     ----------
-    sensitivities
-        Prediction and explanation sensitivity of each image and feature so far.
+    blocks
+        Of terms times 1 - confidence change, and times explanation similarity, for each block of masks.
+    lowest, highest
+        Of the two weights.
+    n_masks
+        How many masks each image has had.
     n_constant
-        For how many masks each image's attribution was constant.
+        For how many of them the attribution was constant.
     """
 
-    sensitivities: Float64[Tensor, "B 2 m"]
+    blocks: Float64[Tensor, "B G 2 t"]
+    lowest: Float64[Tensor, "B 2"]
+    highest: Float64[Tensor, "B 2"]
+    n_masks: Int64[Tensor, " B"]
     n_constant: Int64[Tensor, " B"]
 
     @classmethod
-    def zeros(cls, n_images: int, n_features: int) -> "Sums":
-        """Sums over no masks yet, on the host."""
-        return cls(torch.zeros(n_images, 2, n_features, dtype=torch.float64), torch.zeros(n_images, dtype=torch.int64))
+    def zeros(cls, n_images: int, n_terms: int) -> "Sums":
+        """Sums over no masks yet."""
+        lowest = torch.full((n_images, 2), torch.inf, dtype=torch.float64)
+        blocks = torch.zeros(n_images, N_BLOCKS, 2, n_terms, dtype=torch.float64)
+        none = torch.zeros(n_images, dtype=torch.int64)
+        return cls(blocks, lowest, -lowest, none, none.clone())
 
-    def add(
-        self,
-        chunk: Chunk,
-        masks: Bool[Tensor, "*#b k m"],
+    @classmethod
+    def of(
+        cls,
+        terms: Float[Tensor, "*#b k t"],
+        shares: Float[Tensor, "*#b k"],
+        numbers: Int64[Tensor, " k"],
         weights: Float[Tensor, "b 2 k"],
         constant: Bool[Tensor, "b k"],
-    ) -> None:
-        """Add the masks of a chunk, each times its weights, and count the constant attributions."""
-        images = slice(*chunk.images)
-        self.sensitivities[images] += weighted_masks(weights, masks).cpu()
-        self.n_constant[images] += constant.sum(-1).cpu()
+    ) -> "Sums":
+        """Sums over the masks of a chunk, each of which counts for its share."""
+        lowest, highest = weights.aminmax(dim=-1)
+        blocks = block_sums(weights * shares[..., None, :], terms, numbers)
+        n_masks = torch.full((len(weights),), len(numbers))
+        return cls(blocks.cpu(), lowest.cpu().double(), highest.cpu().double(), n_masks, constant.sum(-1).cpu())
+
+    def add(self, images: Int64[Tensor, " b"], other: "Sums") -> None:
+        """Add sums over other masks of some images, in place."""
+        self.blocks[images] += other.blocks
+        self.lowest[images] = self.lowest[images].minimum(other.lowest)
+        self.highest[images] = self.highest[images].maximum(other.highest)
+        self.n_masks[images] += other.n_masks
+        self.n_constant[images] += other.n_constant

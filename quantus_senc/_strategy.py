@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from quantus_senc._batch import DEPENDENT
 from quantus_senc._masked_models import Disproved, MaskedModels, Undecided
-from quantus_senc._sensitivity import Sums
+from quantus_senc._survey import Survey
 
 STRATEGIES = ("auto", "hooks", "weights")
 
@@ -53,8 +53,8 @@ class Strategy:
         self.images.clear()
         self.reasons.clear()
 
-    def sums(self, models: MaskedModels, n_masks: int, asked: str, flaw: str) -> Sums:
-        """Sums over all masks of some images.
+    def survey(self, models: MaskedModels, asked: str, flaw: str) -> Survey:
+        """All masks of some images.
 
         Parameters
         ----------
@@ -70,10 +70,11 @@ class Strategy:
         StartAgain
             If hooks are disproved that earlier images were masked by.
         """
-        bar, done = models.batch.progress, models.batch.progress.n
+        bar = models.batch.progress
+        done, total = bar.n, bar.total
         if asked != "weights":
             try:
-                return self._by_hooks(models, n_masks, asked == "hooks", flaw)
+                return self._by_hooks(models, asked == "hooks", flaw)
             except (Undecided, Disproved) as failure:
                 if asked == "hooks":
                     raise ValueError(f"strategy='hooks' cannot be used: {failure}; take 'auto' or 'weights'") from failure
@@ -83,19 +84,20 @@ class Strategy:
                         raise StartAgain from failure
                 reason = str(failure)
                 bar.update(done - bar.n)
+                bar.total = total
         self.note("weights", "asked for" if asked == "weights" else reason, models)
-        return models.by_weights(n_masks, one_by_one=flaw == DEPENDENT)
+        return models.by_weights(one_by_one=flaw == DEPENDENT)
 
-    def _by_hooks(self, models: MaskedModels, n_masks: int, forced: bool, flaw: str) -> Sums:
+    def _by_hooks(self, models: MaskedModels, forced: bool, flaw: str) -> Survey:
         if self.disproved or flaw == DEPENDENT:
             raise Disproved(self.disproved or flaw)
         try:
             if flaw:
                 raise Undecided(flaw)
-            sums, why = models.by_hooks(n_masks), "agrees with zeroed weights"
+            survey, why = models.by_hooks(), "agrees with zeroed weights"
         except Undecided as reason:
             if not forced:
                 raise
-            sums, why = models.by_hooks(n_masks, check=False), f"asked for; not checked, because {reason}"
+            survey, why = models.by_hooks(check=False), f"asked for; not checked, because {reason}"
         self.note("hooks", why, models)
-        return sums
+        return survey

@@ -57,7 +57,7 @@ def data_senc(model, x, y, labels, explain, seed, index, n_masks, mask_rate=0.8,
         change = abs(confidence - probability(model, perturbed, y))
         prediction_sensitivity += (1 - change) * keep
         explanation_sensitivity += similarity(explanation, explain(perturbed, y)) * keep
-    score = consistency(prediction_sensitivity, explanation_sensitivity)
+    score = consistency(prediction_sensitivity, explanation_sensitivity, resolution(n_masks, mask_rate))
     return prediction_sensitivity, explanation_sensitivity, score
 
 
@@ -96,24 +96,33 @@ def parameter_senc(model, x, y, explain, layer, n_units, seed, n_masks, mask_rat
         change = abs(confidence - probability(perturbed, x, y))
         prediction_sensitivity += (1 - change) * keep
         explanation_sensitivity += similarity(explanation, explain(perturbed, x, y)) * keep
-    score = consistency(prediction_sensitivity, explanation_sensitivity)
+    score = consistency(prediction_sensitivity, explanation_sensitivity, resolution(n_masks, mask_rate))
     return prediction_sensitivity, explanation_sensitivity, score
 
 
-def consistency(prediction, explanation):
+def consistency(prediction, explanation, resolution):
     """Eq. 4 and 6; NaN where one of them does not distinguish the features."""
-    prediction, explanation = without_noise(prediction), without_noise(explanation)
+    prediction, explanation = with_ties(prediction, resolution), with_ties(explanation, resolution)
     if len(np.unique(prediction)) == 1 or len(np.unique(explanation)) == 1:
         return np.nan
     return spearmanr(prediction, explanation).statistic
 
 
-def without_noise(sensitivity):
-    """Features whose sensitivities differ by rounding alone (9 digits agree) are tied."""
-    return np.round(sensitivity / (np.abs(sensitivity).max() or 1), 9)
+def with_ties(sensitivity, resolution):
+    """Ranks of the features; one that is no more than the resolution above the feature below it is tied with that."""
+    ranks, rank, below = np.zeros(len(sensitivity)), 0, None
+    for feature in np.argsort(sensitivity):
+        rank += below is not None and sensitivity[feature] - below > resolution
+        ranks[feature], below = rank, sensitivity[feature]
+    return ranks
 
 
-def top_k_agreement(prediction, explanation, k):
+def resolution(n_masks, mask_rate):
+    """What differences of the paper's sums rounding can make, if that of a weight is 8 units in the last place of 1."""
+    return 8 * 2.0**-23 * n_masks * mask_rate * (1 - mask_rate)
+
+
+def top_k_agreement(prediction, explanation, k, resolution=0.0):
     """Eq. 5."""
-    best = [set(np.argsort(-without_noise(values), kind="stable")[:k]) for values in (prediction, explanation)]
+    best = [set(np.argsort(-with_ties(values, resolution), kind="stable")[:k]) for values in (prediction, explanation)]
     return len(best[0] & best[1]) / k

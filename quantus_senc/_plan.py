@@ -1,0 +1,75 @@
+"""How many masks an image gets, and which."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from quantus_senc._estimators import enough_masks
+from quantus_senc._masks import MaskDesign
+
+FIRST_CHECK = 256  # masks, after which it is first asked whether a standard error is within the tolerance
+_MOST_FEATURES = 20  # of which every mask is tried
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How sensitivities are estimated: the parameters of a metric that say so.
+
+    Attributes
+    ----------
+    seed, mask_rate, n_masks, estimator, tolerance
+        As users give them.
+    checked
+        Whether the standard error is found on the way, for users to see, though there is no tolerance.
+    """
+
+    seed: int
+    mask_rate: float
+    n_masks: int | str
+    estimator: str
+    tolerance: float | None
+    checked: bool
+
+    @property
+    def most_masks(self) -> int:
+        """The ceiling on drawn masks; none are drawn where every mask is tried."""
+        return 0 if isinstance(self.n_masks, str) else self.n_masks
+
+    @property
+    def tells_changes(self) -> bool:
+        """Whether features whose elimination changes nothing are told apart from others."""
+        return self.estimator == "regression" or self.n_masks == "all"
+
+    def is_complete(self, n_free: int) -> bool:
+        """Whether every mask of so many features is tried: if asked for, or if that takes no more than drawing some."""
+        if isinstance(self.n_masks, str):
+            return True
+        fewest = self.n_masks if self.tolerance is None else min(self.n_masks, FIRST_CHECK)
+        return self.estimator == "regression" and 2**n_free <= fewest
+
+    def mask_count(self, n_free: int) -> int:
+        """How many masks an image with so many free features gets, at the most."""
+        return 2**n_free if self.is_complete(n_free) else int(self.n_masks)
+
+    def check(self, n_free: int, what: str) -> None:
+        """Raise ValueError if so many features are too many."""
+        if isinstance(self.n_masks, str):
+            if n_free > _MOST_FEATURES:
+                raise ValueError(
+                    f"n_masks='all' takes 2^{n_free} masks for {n_free} {what}; that is done for at most {_MOST_FEATURES}: "
+                    "pass a number, or make them fewer"
+                )
+        elif self.estimator == "regression" and not self.is_complete(n_free):
+            enough = enough_masks(n_free, self.mask_rate)
+            if self.n_masks < enough:
+                raise ValueError(
+                    f"n_masks={self.n_masks} is too few for estimator='regression' with {n_free} {what} and "
+                    f"mask_rate={self.mask_rate}; it takes at least {enough}"
+                )
+
+    def design(self, streams: Int64[Tensor, " B"], free: Bool[Tensor, "B m"]) -> MaskDesign:
+        """The masks of images of which these features are free."""
+        counts = free.sum(1).tolist()
+        n_masks = tuple(self.mask_count(count) for count in counts)
+        return MaskDesign(self.seed, self.mask_rate, streams, free, n_masks, tuple(map(self.is_complete, counts)))
