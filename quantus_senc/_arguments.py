@@ -38,18 +38,18 @@ def check_keywords(given: dict[str, Any], cls: type, method: str) -> None:
         check_known("keyword", name, parameter_names(cls, method))
 
 
-def check_integer(name: str, value: object, least: int, most: int) -> None:
+def check_integer(name: str, value: object, least: int, most: int, otherwise: str = "") -> None:
     """Raise ValueError unless `value` is an integer from `least` to `most`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= most:
-        raise ValueError(f"{name}={value!r} must be an integer from {least} to {most}")
+        raise ValueError(f"{name}={value!r} must be an integer from {least} to {most}{otherwise}")
 
 
 def check_masks(n_masks: object, mask_rate: object, seed: object, max_batch_size: object) -> None:
     """Check what both metrics draw masks by."""
     if n_masks != "all":
         if isinstance(n_masks, str):
-            raise ValueError(f"n_masks={n_masks!r} must be an integer of at least 2, or 'all'")
-        check_integer("n_masks", n_masks, 2, 2**32 - 2)
+            raise ValueError(f"n_masks={n_masks!r} must be an integer, or 'all'")
+        check_integer("n_masks", n_masks, 2, 2**32 - 2, " or 'all'")
     check_integer("seed", seed, 0, 2**64 - 1)
     if not _is_number(mask_rate) or not 2**-32 < float(mask_rate) < 1 - 2**-32:  # type: ignore[arg-type]
         raise ValueError(f"mask_rate={mask_rate!r} must be a probability between 0 and 1, both excluded; the paper's is 0.8")

@@ -71,16 +71,19 @@ class Batch:
     limit: BatchLimit
     progress: "tqdm[Any]"
 
-    def survey(self, plan: Plan, design: MaskDesign) -> Survey:
+    def survey(self, plan: Plan, design: MaskDesign, labels: Int64[Tensor, "B *spatial"] | None = None) -> Survey:
         """No masks of these images yet."""
-        size = self.originals.confidence.double().cpu().abs().clamp(min=1)  # of outputs that are no probabilities
-        rounding = self.subject.rounding * torch.stack([size, torch.ones_like(size)], 1)
-        return Survey(plan, design, rounding, has_no_ranks(self.originals.ranks).cpu())
+        confidence, unranked = self.originals.confidence.double().cpu(), has_no_ranks(self.originals.ranks).cpu()
+        return Survey(plan, design, labels, confidence, unranked, self.subject.rounding)
+
+    def is_random(self) -> bool:
+        """Whether prediction or attribution differ for the same inputs."""
+        return not self._alike(*self.subject.originals(self.x_batch, self.y_batch, self.limit))
 
     def flaw(self) -> str:
         """RANDOM or DEPENDENT, if prediction or attribution is not a function of the input alone; else nothing."""
         n = len(self.x_batch)
-        if not self._alike(*self.subject.originals(self.x_batch, self.y_batch, self.limit)):
+        if self.is_random():
             return RANDOM
         if n > 1:
             return "" if self._alike(*self._originals_one_by_one()) else DEPENDENT

@@ -10,6 +10,9 @@ from torch import Tensor
 from quantus_senc._estimators import Estimate
 from quantus_senc._similarity import spearman
 
+# With 1, two standard errors cover the limit in 89 to 98 % of the cases of benchmarks/accuracy.py, with this in 93 to 99 %.
+_CAUTION = 1.25
+
 
 def consistency(
     prediction: Float64[Tensor, "*n m"], explanation: Float64[Tensor, "*n m"], resolution: Float64[Tensor, " 2"]
@@ -31,17 +34,22 @@ def consistency(
 
 
 def with_ties(values: Float64[Tensor, "*n m"], resolution: Float64[Tensor, ""]) -> Float64[Tensor, "*n m"]:
-    """Whole numbers in the order of the values, equal for values that have no gap wider than `resolution` between them.
+    """The values, but those no more than `resolution` above the lowest of a group take its value.
+
+    Groups are formed from the lowest value up.
 
     Examples
     --------
     >>> with_ties(torch.tensor([0.3, 0.1, 0.1 + 1e-9, 0.2], dtype=torch.float64), torch.tensor(1e-6, dtype=torch.float64))
-    tensor([2., 0., 0., 1.], dtype=torch.float64)
+    tensor([0.3000, 0.1000, 0.1000, 0.2000], dtype=torch.float64)
     """
     ordered, order = values.sort(-1)
-    steps = (ordered.diff(dim=-1, prepend=ordered[..., :1]) > resolution).double().cumsum(-1)
-    has_nan = values.isnan().any(-1, keepdim=True)
-    return torch.empty_like(steps).scatter_(-1, order, steps).masked_fill_(has_nan, torch.nan)
+    if not (ordered.diff(dim=-1) <= resolution).any():
+        return values
+    lowest = [ordered[..., 0]]
+    for value in ordered.unbind(-1)[1:]:
+        lowest.append(torch.where(value - lowest[-1] <= resolution, lowest[-1], value))
+    return torch.empty_like(ordered).scatter_(-1, order, torch.stack(lowest, -1))
 
 
 def top_k_agreement(
@@ -83,13 +91,17 @@ def score_replicates(estimate: Estimate) -> Float64[Tensor, " r"]:
     Deviations of blocks that are left out have, up to a factor, the covariance of the sensitivities themselves (the delete-a-
     block jackknife). Ranks are no smooth function of them, so that each score without one block says little about a score
     with other masks; all blocks at once, half of them with the sign turned, move the sensitivities as far as other masks
-    would. The mean square of what that does to the score counts its variance and its bias.
+    would. The mean square of what that does to the score counts its variance, and the bias that noise in the sensitivities
+    makes; not the bias of noise that both sensitivities share from the start, as the paper's do.
+
+    Replicates lie around the estimate, which has already put nearly tied features in an order, not around the limit; other
+    masks would turn that order more often. `_CAUTION` makes up for it.
     """
     signs = torch.ones(1, 1, dtype=torch.float64)
     while len(signs) < len(estimate.deviations):  # Sylvester's construction of orthogonal signs
         signs = torch.cat([torch.cat([signs, signs], 1), torch.cat([signs, -signs], 1)])
     shifts = torch.tensordot(torch.cat([signs, -signs]), estimate.deviations, 1)
-    scale = math.sqrt((len(signs) - 1) / len(signs))
+    scale = _CAUTION * math.sqrt((len(signs) - 1) / len(signs))
     moved = estimate.sensitivities + scale * shifts
     return consistency(moved[:, 0], moved[:, 1], estimate.resolution)
 
@@ -107,7 +119,8 @@ class Sensitivity:
     score
         Sensitivity consistency, in [-1, 1]; NaN where it is undefined.
     replicates
-        What the score might as well have been with other masks, 64 times; the score itself where every mask was tried.
+        What the score might as well have been with other masks, 64 times; the score itself where every mask was tried, NaN
+        where the masks are too few to tell.
     resolution
         What differences of prediction and explanation sensitivities rounding alone can make; they count as ties.
     n_masks
@@ -146,7 +159,13 @@ class Sensitivity:
 
     @property
     def standard_error(self) -> float:
-        """How far the score may be from the one that ever more masks lead to, as a standard error."""
+        """How far other masks may move the score, as a standard error.
+
+        For the regression, that is how far the score may be from the one that ever more masks lead to. For the paper's
+        estimator it is not: its scores are mostly too high, the more so the fewer masks and the more features there are,
+        whichever the masks. A method that gives something else each time adds scatter, which is in the error unless every
+        mask was tried.
+        """
         return (self.replicates - self.score).square().nanmean().sqrt().item()
 
     def top_k_agreement(self, k: int) -> float:

@@ -1,7 +1,7 @@
 """Data SenC: are prediction and explanation sensitive to the same features of the input?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._perturb import Baseline, baseline_values, changed_features, eliminate
+from quantus_senc._plan import Plan
 from quantus_senc._segment import SegmentFunc, default_segment_func, number_labels, segment
 
 
@@ -193,7 +194,9 @@ class DataSensitivityConsistency(SensitivityConsistency):
         labels = prepared.labels[batch.images].to(device)
         indices = torch.arange(len(prepared.labels), device=device)[batch.images]
         baselines = baseline_values(inputs, self.perturb_baseline, self.seed, indices)
-        survey = batch.survey(self.plan, self.plan.design(indices, prepared.free[batch.images].to(device)))
+        free = prepared.free[batch.images]
+        plan = self._plan_for(batch, free.sum(1).tolist())
+        survey = batch.survey(plan, plan.design(indices, free.to(device)), prepared.labels[batch.images])
 
         def weigh(active: Int64[Tensor, " b"], chunk: Chunk) -> None:
             images = active[slice(*chunk.images)]
@@ -206,7 +209,14 @@ class DataSensitivityConsistency(SensitivityConsistency):
 
         for active, numbers in survey.rounds(batch.progress):
             batch.limit.run(partial(weigh, active), Chunk((0, len(active)), numbers))
-        return survey.records(prepared.labels[batch.images])
+        return survey.records()
+
+    def _plan_for(self, batch: Batch, counts: list[int]) -> Plan:
+        """The plan; without trying every mask, unless that was asked for, if the explanation method is random."""
+        unasked = not isinstance(self.n_masks, str) and any(map(self.plan.is_complete, counts))
+        plan = replace(self.plan, listing=not (unasked and batch.is_random()))
+        batch.progress.total += sum(plan.mask_count(count) - self.plan.mask_count(count) for count in counts)
+        return plan
 
     def collect(self, found: list[Sensitivity], prepared: "_Features") -> list[Sensitivity]:
         """One record an image."""

@@ -13,7 +13,7 @@ from quantus_senc._sensitivity import N_BLOCKS, n_terms
 ESTIMATORS = ("paper", "regression")
 _MOST_TERMS = 1024  # least squares takes their square in memory, their cube in time
 _FEWEST_PER_TERM = 2  # masks
-_FEWEST_KEPT = 10  # how often a feature is to be kept, and to be eliminated, on average
+_FEWEST_KEPT = 10  # how often a feature is to be kept, and to be eliminated, on average; and any two of them together
 _BLOCK_VALUES = 2**22  # how many values the normal equations of some blocks may have together
 
 
@@ -29,15 +29,16 @@ def enough_masks(n_features: int, mask_rate: float) -> int:
     return max(_FEWEST_PER_TERM * n_terms(n_features, 0), math.ceil(round(_FEWEST_KEPT / rarer, 6)))
 
 
-def affords_pairs(n_features: int, n_masks: int) -> bool:
-    """Whether so many masks suffice to fit a coefficient for every pair of features.
+def affords_pairs(n_features: int, n_masks: int, mask_rate: float) -> bool:
+    """Whether so many drawn masks suffice to fit a coefficient for every pair of features.
 
     Examples
     --------
-    >>> affords_pairs(16, 273), affords_pairs(16, 274), affords_pairs(100, 5000)
-    (False, True, False)
+    >>> affords_pairs(16, 273, 0.8), affords_pairs(16, 274, 0.8), affords_pairs(16, 274, 0.9), affords_pairs(100, 5000, 0.5)
+    (False, True, False, False)
     """
-    return n_terms(n_features, n_features) <= min(_MOST_TERMS, n_masks // _FEWEST_PER_TERM)
+    rarest = n_masks * min(mask_rate, 1 - mask_rate) ** 2
+    return rarest >= _FEWEST_KEPT and n_terms(n_features, n_features) <= min(_MOST_TERMS, n_masks // _FEWEST_PER_TERM)
 
 
 def paper(blocks: Float64[Tensor, "*n G 2 t"], n_masks: int) -> tuple[Float64[Tensor, "*n 2 m"], Float64[Tensor, "*n G 2 m"]]:
@@ -64,7 +65,7 @@ def paper(blocks: Float64[Tensor, "*n G 2 t"], n_masks: int) -> tuple[Float64[Te
     by_block = blocks[..., 1:]
     total = by_block.sum(-3)
     n_others = n_masks - (n_masks - torch.arange(N_BLOCKS) + N_BLOCKS - 1) // N_BLOCKS
-    others = (total[..., None, :, :] - by_block) * (n_masks / n_others.clamp(1))[:, None, None]
+    others = (total[..., None, :, :] - by_block) * (n_masks / n_others.clamp(1).double())[:, None, None]
     return total, total[..., None, :, :] - others
 
 
@@ -114,6 +115,11 @@ class LeastSquares:
 
     coefficients: Float64[Tensor, "t c"]
     deviations: Float64[Tensor, "G t c"]
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether the masks, or those of all blocks but one, do not tell the terms apart."""
+        return bool(self.deviations.isnan().any())
 
     @classmethod
     def fit(

@@ -56,8 +56,8 @@ class Subject:
 
     @property
     def rounding(self) -> float:
-        """How wrong a probability may be: eight units in the last place of 1, in the model's precision."""
-        return 8 * torch.finfo(self.precision).eps
+        """How wrong a prediction may be, relative to itself: four units in the last place, in the model's precision."""
+        return 4 * torch.finfo(self.precision).eps
 
     def inputs(self, x_batch: np.ndarray) -> Float[Tensor, "B *shape"]:
         """A copy of the inputs in the model's own precision."""

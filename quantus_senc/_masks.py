@@ -116,6 +116,8 @@ class MaskDesign:
     def masks(self, images: Int64[Tensor, " b"], numbers: Int64[Tensor, " k"]) -> Bool[Tensor, "b k m"]:
         """Masks of some images, by number; True keeps."""
         free, complete = self.free[images, None], self._complete[images]
+        if all(self.complete):
+            return every_mask(free, numbers)
         drawn = keep_masks(self.seed, self.streams[images, None], numbers, free.shape[-1], self.mask_rate)
         if not any(self.complete):
             return drawn

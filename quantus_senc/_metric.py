@@ -210,7 +210,8 @@ class SensitivityConsistency(Metric[list[float]]):
     def plan(self) -> Plan:
         """How sensitivities are estimated, by the parameters as they are now."""
         checked = self.tolerance is not None or self.display_progressbar
-        return Plan(self.seed, self.mask_rate, self.n_masks, self.estimator, self.tolerance, checked)
+        n_masks = self.n_masks if isinstance(self.n_masks, str) else int(self.n_masks)
+        return Plan(self.seed, self.mask_rate, n_masks, self.estimator, self.tolerance, checked)
 
     @abstractmethod
     def n_pairs(self, prepared: Any, n_images: int) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from quantus.helpers.enums import DataType
 from torch import nn
 
 from quantus_senc._arguments import check_known
-from quantus_senc._batch import DEPENDENT, Batch
+from quantus_senc._batch import DEPENDENT, RANDOM, Batch
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._layers import Layers, check_layers, chosen_layers
@@ -179,7 +179,10 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
     def _layer_sensitivities(self, batch: Batch, layer: "_Layer", flaw: str) -> list[Sensitivity]:
         stream = torch.tensor([layer.stream], device=batch.subject.device)
         free = torch.ones(1, n_units(layer.module), dtype=torch.bool, device=stream.device)
-        new_survey = partial(batch.survey, self.plan, self.plan.design(stream, free))
+        plan = replace(self.plan, listing=flaw != RANDOM)
+        new_survey = partial(batch.survey, plan, plan.design(stream, free))
+        added = plan.mask_count(free.shape[1]) - self.plan.mask_count(free.shape[1])
+        batch.progress.total += len(batch.x_batch) * added
         try:
             survey = layer.strategy.survey(MaskedModels(batch, layer.module, new_survey), self.strategy, flaw)
         except StartAgain:

@@ -1,5 +1,6 @@
 """How many masks an image gets, and which."""
 
+import math
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Int64
@@ -21,7 +22,10 @@ class Plan:
     seed, mask_rate, n_masks, estimator, tolerance
         As users give them.
     checked
-        Whether the standard error is found on the way, for users to see, though there is no tolerance.
+        Whether the standard error is found on the way: for the tolerance, or for users to see.
+    listing
+        Whether every mask may be tried instead of drawing some, without being asked for. The error of doing so is 0, which is
+        wrong for a method that gives something else each time.
     """
 
     seed: int
@@ -30,6 +34,7 @@ class Plan:
     estimator: str
     tolerance: float | None
     checked: bool
+    listing: bool = True
 
     @property
     def most_masks(self) -> int:
@@ -39,18 +44,25 @@ class Plan:
     @property
     def tells_changes(self) -> bool:
         """Whether features whose elimination changes nothing are told apart from others."""
-        return self.estimator == "regression" or self.n_masks == "all"
+        return self.estimator == "regression" or isinstance(self.n_masks, str)
 
     def is_complete(self, n_free: int) -> bool:
         """Whether every mask of so many features is tried: if asked for, or if that takes no more than drawing some."""
         if isinstance(self.n_masks, str):
             return True
         fewest = self.n_masks if self.tolerance is None else min(self.n_masks, FIRST_CHECK)
-        return self.estimator == "regression" and 2**n_free <= fewest
+        return self.listing and self.estimator == "regression" and 2**n_free <= fewest
 
     def mask_count(self, n_free: int) -> int:
         """How many masks an image with so many free features gets, at the most."""
         return 2**n_free if self.is_complete(n_free) else int(self.n_masks)
+
+    def precision(self, n_masks: int, n_free: int, *, complete: bool) -> float:
+        """The standard deviation of a sensitivity whose weights have independent errors of standard deviation 1."""
+        variance = self.mask_rate * (1 - self.mask_rate)
+        # Of a coefficient: 1 / sqrt(n p q) from n drawn masks; from all of them, whose shares multiply up.
+        coefficient = math.sqrt(2 * (1 - 2 * variance) ** (n_free - 1)) if complete else 1 / math.sqrt(n_masks * variance)
+        return coefficient if self.estimator == "regression" else coefficient * variance * (1 if complete else n_masks)
 
     def check(self, n_free: int, what: str) -> None:
         """Raise ValueError if so many features are too many."""

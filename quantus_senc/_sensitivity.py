@@ -47,37 +47,35 @@ def terms(
     later, earlier = torch.tril_indices(n_paired, n_paired, -1, device=masks.device)
     centred = kept - (1 - mask_rate) * valid
     pairs = centred[..., later] * centred[..., earlier]
-    return torch.cat([torch.ones_like(kept[..., :1]), kept, pairs], -1)
+    return torch.cat([kept.new_ones(*kept.shape[:-1], 1), kept, pairs], -1)
 
 
-def block_sums(
-    weights: Float[Tensor, "*n w k"], terms: Float[Tensor, "*#n k t"], numbers: Int64[Tensor, " k"]
-) -> Float64[Tensor, "*n G w t"]:
+def block_sums(weights: Float[Tensor, "*n w k"], terms: Float[Tensor, "*#n k t"]) -> Float64[Tensor, "*n g w t"]:
     """Sums over the masks of each block of every term times every weight.
 
     Parameters
     ----------
     weights
-        Several for each mask.
-    numbers
-        The masks' numbers.
+        Several for each mask; the masks' numbers follow each other.
 
     Returns
     -------
     Tensor
-        In double precision; on the host where the device has none.
+        First the block of the first mask, then that of the next, as many as there are; in double precision, on the host
+        where the device has none.
 
     Examples
     --------
-    >>> sums = block_sums(torch.tensor([[1.0, 0.5]]), torch.tensor([[1.0], [3.0]]), torch.tensor([0, 33]))
-    >>> sums.shape, sums.sum(0), sums[1]
-    (torch.Size([32, 1, 1]), tensor([[2.5000]], dtype=torch.float64), tensor([[1.5000]], dtype=torch.float64))
+    >>> sums = block_sums(torch.ones(1, 33), torch.arange(33.0)[:, None])
+    >>> sums.shape, sums.sum(), sums[0]
+    (torch.Size([32, 1, 1]), tensor(528., dtype=torch.float64), tensor([[32.]], dtype=torch.float64))
     """
     if widest(terms.device) is not torch.float64:
-        weights, terms, numbers = weights.cpu(), terms.cpu(), numbers.cpu()
-    block = numbers % N_BLOCKS == torch.arange(N_BLOCKS, device=numbers.device)[:, None]
+        weights, terms = weights.cpu(), terms.cpu()
+    numbers = torch.arange(weights.shape[-1], device=weights.device)
+    block = numbers % N_BLOCKS == numbers[:N_BLOCKS, None]
     by_block = weights.double()[..., None, :, :] * block[:, None]
-    return (by_block.flatten(-3, -2) @ terms.double()).unflatten(-2, (N_BLOCKS, -1))
+    return (by_block.flatten(-3, -2) @ terms.double()).unflatten(-2, (len(block), -1))
 
 
 @dataclass(frozen=True)
@@ -110,25 +108,31 @@ class Sums:
         none = torch.zeros(n_images, dtype=torch.int64)
         return cls(blocks, lowest, -lowest, none, none.clone())
 
-    @classmethod
-    def of(
-        cls,
+    def add(
+        self,
+        images: Int64[Tensor, " b"],
+        numbers: tuple[int, int],
         terms: Float[Tensor, "*#b k t"],
-        shares: Float[Tensor, "*#b k"],
-        numbers: Int64[Tensor, " k"],
         weights: Float[Tensor, "b 2 k"],
+        shares: Float[Tensor, "*#b k"],
         constant: Bool[Tensor, "b k"],
-    ) -> "Sums":
-        """Sums over the masks of a chunk, each of which counts for its share."""
-        lowest, highest = weights.aminmax(dim=-1)
-        blocks = block_sums(weights * shares[..., None, :], terms, numbers)
-        n_masks = torch.full((len(weights),), len(numbers))
-        return cls(blocks.cpu(), lowest.cpu().double(), highest.cpu().double(), n_masks, constant.sum(-1).cpu())
+    ) -> None:
+        """Add a range of masks of some images, in place, each of which counts for its share; count constant attributions."""
+        found = block_sums(weights * shares[..., None, :], terms).cpu()
+        blocks = (numbers[0] + torch.arange(found.shape[1])) % N_BLOCKS
+        self.blocks[images[:, None], blocks] += found
+        lowest, highest = (part.cpu().double() for part in weights.aminmax(dim=-1))
+        self.lowest[images] = self.lowest[images].minimum(lowest)
+        self.highest[images] = self.highest[images].maximum(highest)
+        self.n_masks[images] += numbers[1] - numbers[0]
+        self.n_constant[images] += constant.sum(-1).cpu()
 
-    def add(self, images: Int64[Tensor, " b"], other: "Sums") -> None:
-        """Add sums over other masks of some images, in place."""
-        self.blocks[images] += other.blocks
-        self.lowest[images] = self.lowest[images].minimum(other.lowest)
-        self.highest[images] = self.highest[images].maximum(other.highest)
-        self.n_masks[images] += other.n_masks
-        self.n_constant[images] += other.n_constant
+    def __add__(self, other: "Sums") -> "Sums":
+        """Sums over both sets of masks of the same images."""
+        return Sums(
+            self.blocks + other.blocks,
+            self.lowest.minimum(other.lowest),
+            self.highest.maximum(other.highest),
+            self.n_masks + other.n_masks,
+            self.n_constant + other.n_constant,
+        )

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import warnings
 
 import numpy as np
@@ -109,20 +110,53 @@ def consistency(prediction, explanation, resolution):
 
 
 def with_ties(sensitivity, resolution):
-    """Ranks of the features; one that is no more than the resolution above the feature below it is tied with that."""
-    ranks, rank, below = np.zeros(len(sensitivity)), 0, None
-    for feature in np.argsort(sensitivity):
-        rank += below is not None and sensitivity[feature] - below > resolution
-        ranks[feature], below = rank, sensitivity[feature]
-    return ranks
+    """Sensitivities in groups, from the lowest up: what is no more than the resolution above a group's first is equal to it."""
+    tied, first = np.zeros(len(sensitivity)), -np.inf
+    for feature in np.argsort(sensitivity, kind="stable"):
+        first = first if sensitivity[feature] - first <= resolution else sensitivity[feature]
+        tied[feature] = first
+    return tied
 
 
 def resolution(n_masks, mask_rate):
-    """What differences of the paper's sums rounding can make, if that of a weight is 8 units in the last place of 1."""
-    return 8 * 2.0**-23 * n_masks * mask_rate * (1 - mask_rate)
+    """What differences of the paper's sums rounding can make, if that of a weight is 4 units in the last place of 1."""
+    return 4 * 2.0**-23 * np.sqrt(n_masks * mask_rate * (1 - mask_rate))
 
 
 def top_k_agreement(prediction, explanation, k, resolution=0.0):
     """Eq. 5."""
     best = [set(np.argsort(-with_ties(values, resolution), kind="stable")[:k]) for values in (prediction, explanation)]
     return len(best[0] & best[1]) / k
+
+
+def every_mask(n_features):
+    """All masks of so many features, (2^m, m)."""
+    return np.array(list(itertools.product([False, True], repeat=n_features)))
+
+
+def limit(masks, weights, mask_rate):
+    """What the sensitivities tend to: Cov(w, M_k) / Var(M_k), from the weights (2^m,) of every mask."""
+    kept = 1 - mask_rate
+    probabilities = np.prod(np.where(masks, kept, mask_rate), axis=1)
+    mean = probabilities @ weights
+    return (probabilities * (weights - mean)) @ (masks - kept) / (kept * mask_rate)
+
+
+def regression(masks, weights, mask_rate, pairs):
+    """Least squares of weights (K,) on masks (K, m): the coefficient of each feature; with products of pairs, if asked for."""
+    centred = masks - (1 - mask_rate)
+    columns = [np.ones(len(masks)), *masks.T.astype(float)]
+    if pairs:
+        columns += [centred[:, a] * centred[:, b] for a, b in itertools.combinations(range(masks.shape[1]), 2)]
+    return np.linalg.lstsq(np.stack(columns, 1), weights, rcond=None)[0][1 : masks.shape[1] + 1]
+
+
+def mask_weights(model, x, y, labels, explain, masks, baseline=0.0):
+    """1 - confidence change and explanation similarity of every mask, (2, K)."""
+    confidence, explanation = probability(model, x, y), explain(x, y)
+    found = []
+    for keep in masks:
+        perturbed = np.where(keep[labels], x, np.float32(baseline))
+        change = abs(confidence - probability(model, perturbed, y))
+        found.append((1 - change, similarity(explanation, explain(perturbed, y))))
+    return np.array(found).T
