@@ -11,6 +11,7 @@ from quantus_senc._controls import explain_random as explain_random
 from quantus_senc._data import DataSensitivityConsistency as DataSensitivityConsistency
 from quantus_senc._parameter import ParameterSensitivityConsistency as ParameterSensitivityConsistency
 from quantus_senc._register import register as register
-from quantus_senc._top_k import TopKAgreement as TopKAgreement
+from quantus_senc._views import StandardError as StandardError
+from quantus_senc._views import TopKAgreement as TopKAgreement
 
 __version__ = "0.1.0"

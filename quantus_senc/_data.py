@@ -34,6 +34,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
     ----------
     sensitivities
         One `Sensitivity` an image, from the last call.
+    standard_errors
+        The standard error of each score.
 
     References
     ----------

@@ -28,7 +28,7 @@ from quantus_senc._plan import Plan
 from quantus_senc._preserve import preserved
 from quantus_senc._runs import Runs
 from quantus_senc._strategy import StartAgain
-from quantus_senc._top_k import TopKAgreement
+from quantus_senc._views import StandardError, TopKAgreement
 from quantus_senc._warnings import DISAGREEMENT, complaints, warn
 
 
@@ -246,6 +246,10 @@ class SensitivityConsistency(Metric[list[float]]):
             How many of the most sensitive features to compare, at least 1.
         """
         return TopKAgreement(self, k)
+
+    def standard_error(self) -> StandardError:
+        """The standard errors of the scores as a metric of its own, which reuses this metric's runs."""
+        return StandardError(self)
 
     def remembered(self, call: Mapping[str, Any]) -> Any:
         """The sensitivities of the last run with these arguments and the parameters as they are now; None if there is none.

@@ -38,6 +38,8 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         A list of one `Sensitivity` an image for each layer's name, from the last call.
     strategies
         How each layer was masked in the last call, and why, by the layer's name.
+    standard_errors
+        The standard error of each score, or a list for each layer with `return_layer_scores`.
 
     References
     ----------

@@ -64,18 +64,25 @@ def train(images: Tensor, labels: Tensor, n_epochs: int = 12) -> nn.Sequential:
 
 
 def metrics(n_masks: int) -> dict[str, Any]:
-    """Data SenC and its top-k agreements, and parameter SenC of the first convolution, beside metrics of Quantus."""
+    """SenC beside metrics of Quantus: data SenC by both estimators, and that of the first convolution's channels."""
+    superpixels = {"compactness": 0.1}  # that follow the strokes of grey images
+    progress = sys.stderr.isatty()
     senc = DataSensitivityConsistency(
-        n_masks=n_masks,
-        segment_func_kwargs={"compactness": 0.1},  # superpixels that follow the strokes of grey images
-        display_progressbar=sys.stderr.isatty(),
+        n_masks, estimator="regression", segment_func_kwargs=superpixels, display_progressbar=progress
     )
-    parameter_senc = ParameterSensitivityConsistency(n_masks, layers="first_conv", display_progressbar=sys.stderr.isatty())
+    paper = DataSensitivityConsistency(n_masks, segment_func_kwargs=superpixels, display_progressbar=progress)
+    parameter_senc = ParameterSensitivityConsistency(
+        n_masks, estimator="regression", layers="first_conv", display_progressbar=progress
+    )
     return {
         "SenC": senc,
+        "SenC error": senc.standard_error(),
         "Top-1": senc.top_k(1),
         "Top-3": senc.top_k(3),
+        "Paper's SenC": paper,
+        "Paper's SenC error": paper.standard_error(),
         "Param. SenC": parameter_senc,
+        "Param. SenC error": parameter_senc.standard_error(),
         "Faithfulness Corr.": quantus.FaithfulnessCorrelation(return_aggregate=False, disable_warnings=True),
         "MPRT": quantus.MPRT(return_last_correlation=True, disable_warnings=True),
         "Random Logit": quantus.RandomLogit(num_classes=10, disable_warnings=True),
@@ -83,14 +90,24 @@ def metrics(n_masks: int) -> dict[str, Any]:
 
 
 def table(results: dict[str, dict[str, list[float]]], metrics: dict[str, Any]) -> str:
-    """Mean ± standard deviation over images: a row a method, a column a metric, with an arrow to the better end."""
+    """Means and errors over images: a row a method, a column a metric, with an arrow to the better end."""
     arrows = {"higher": "↑", "lower": "↓"}
-    header = [f"{name} {arrows[metric.score_direction.value]}" for name, metric in metrics.items()]
-    rows = [["", *header]]
+    shown = {name: metric for name, metric in metrics.items() if not name.endswith(" error")}
+    rows = [["", *(f"{name} {arrows[metric.score_direction.value]}" for name, metric in shown.items())]]
     for method, scores in results.items():
-        rows.append([method, *(f"{np.nanmean(scores[name]):.2f} ± {np.nanstd(scores[name]):.2f}" for name in metrics)])
+        rows.append([method, *(mean_and_errors(scores[name], scores.get(f"{name} error")) for name in shown)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def mean_and_errors(scores: list[float], errors: list[float] | None) -> str:
+    """Mean ± its error from the images' spread, and ± its error from the masks, where the scores' standard errors are known."""
+    n = np.isfinite(scores).sum()
+    variance = np.nanvar(scores, ddof=1) / n
+    if errors is None:
+        return f"{np.nanmean(scores):.2f} ± {np.sqrt(variance):.2f}"
+    masks = np.nansum(np.square(errors)) / n**2  # every image has masks of its own
+    return f"{np.nanmean(scores):.2f} ± {np.sqrt(max(variance - masks, 0)):.2f} ± {np.sqrt(masks):.2f}"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -98,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m quantus_senc.demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the figure (default: demo)")
     parser.add_argument("--images", type=int, default=16, help="how many test images to evaluate (default: 16)")
-    parser.add_argument("--n-masks", type=int, default=500, help="how many masks for each image (default: 500)")
+    parser.add_argument("--n-masks", type=int, default=500, help="how many masks for each image, at the most (default: 500)")
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", message="Input Tensor 0 did not already require gradients")
 
@@ -111,7 +128,10 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = metrics(options.n_masks)
     np.random.seed(0)  # noqa: NPY002  FaithfulnessCorrelation draws from it
     results = quantus.evaluate(chosen, METHODS, model, x_batch, y_batch, explain_func_kwargs={})
-    sys.stdout.write(f"\nMean ± standard deviation over {len(x_batch)} images:\n\n{table(results, chosen)}\n")
+    sys.stdout.write(
+        f"\nMean over {len(x_batch)} images ± its error from the images' spread (± its error from the masks):\n\n"
+        f"{table(results, chosen)}\n"
+    )
 
     options.out.mkdir(parents=True, exist_ok=True)
     first = {name: first_records(chosen, model, x_batch, y_batch, name) for name in METHODS}
