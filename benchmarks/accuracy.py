@@ -151,13 +151,16 @@ def accuracy(
 def controls(tables: list[dict[str, Tensor]], free: Tensor, counts: list[int]) -> None:
     """Print what a fixed blob and independent random maps get."""
     generator = torch.Generator().manual_seed(0)
+    names = [f"random {draw}" for draw in range(10)]
     for own in tables:
         own["blob"] = torch.ones_like(own["prediction"])
-        own["random"] = torch.randn(own["prediction"].shape, dtype=torch.float64, generator=generator) / 28
+        for name in names:
+            own[name] = torch.randn(own["prediction"].shape, dtype=torch.float64, generator=generator) / 28
     print("| eliminated | estimator | masks | fixed blob | random maps, mean ± error of the mean |\n|---|---|---|---|---|")
     for rate, (estimator, n_masks) in product(RATES, (("paper", 500), ("paper", 5000), ("regression", 500))):
         plan = Plan(0, rate, n_masks, estimator, None, False)
-        blob, random = (scores(tables, free, counts, name, plan)[0] for name in ("blob", "random"))
+        blob = scores(tables, free, counts, "blob", plan)[0]
+        random = np.concatenate([scores(tables, free, counts, name, plan)[0] for name in names])
         shown = f"{blob.mean():.2f}" if np.isfinite(blob).any() else f"NaN for {np.isnan(blob).sum()} of {len(blob)}"
         error = np.nanstd(random, ddof=1) / np.sqrt(np.isfinite(random).sum())
         print(f"| {rate} | {estimator} | {n_masks} | {shown} | {np.nanmean(random):+.3f} ± {error:.3f} |")
@@ -209,7 +212,9 @@ def main() -> None:
     results = {}
     for name, baseline in BASELINES.items():
         free = changed_features(x, labels, torch.full_like(x[:, :, :1, :1], baseline), max(counts))
-        print(f"\n## Baseline {name}: {free.sum(1).min()} to {free.sum(1).max()} superpixels differ from it\n")
+        differ = free.sum(1)
+        print(f"\n## Baseline {name}: {differ.min()} to {differ.max()} superpixels differ from it", end=", ")
+        print(f"{sum(2**differ > 500)} images have more than 500 masks, {sum(2**differ > 2000)} more than 2,000\n")
         ones = [slice(i, i + 1) for i in range(len(x))]
         tables = [table(model, methods, x[i], y[i], labels[i], free[i][0], baseline) for i in tqdm(ones, disable=None)]
         found = accuracy(tables, free, counts, list(methods), options.seeds)

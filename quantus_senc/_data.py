@@ -27,8 +27,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
 
     Features (superpixels, windows, columns) are eliminated by many random masks. The prediction sensitivity of a
     feature is the sum of the masks that keep it, weighted by how little the confidence changes; its explanation
-    sensitivity the same sum, weighted by how similar the explanation stays. The score is the rank correlation of the
-    two.
+    sensitivity the same sum, weighted by how similar the explanation stays. (Or, with `estimator="regression"`, both are
+    coefficients of least squares.) The score is the rank correlation of the two.
 
     Attributes
     ----------
@@ -96,7 +96,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
             the baseline, it knows that they have no effect. Its n_masks is a ceiling: where trying every mask takes no
             more, that is done.
         tolerance
-            If given, n_masks is a ceiling, and an image gets no more masks once its standard error is no larger.
+            If given, n_masks is a ceiling, and an image gets no more masks once its standard error is no larger, which is
+            looked at after 256, 384, 576, ... masks.
         segment_func
             "slic", "grid" (images), "window" (series), "column" (tables), or a callable from one input, a tensor
             (C, \\*spatial) or (F,), to integer labels (\\*spatial). None takes SLIC for images, windows for series,

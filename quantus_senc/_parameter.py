@@ -30,7 +30,8 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
     Units of a layer (output channels of a convolution, input features of a fully connected layer) are eliminated by
     many random masks: their weights are 0, biases stay. The prediction sensitivity of a unit is the sum of the masks that
     keep it, weighted by how little the confidence changes; its explanation sensitivity the same sum, weighted by how
-    similar the explanation stays. A layer's score is the rank correlation of the two, and the score the mean over layers.
+    similar the explanation stays. (Or, with `estimator="regression"`, both are coefficients of least squares.) A layer's score
+    is the rank correlation of the two, and the score the mean over layers.
 
     Attributes
     ----------
@@ -98,7 +99,8 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
             units a layer has. "regression": least squares of the weights on the masks, which has the same limit and no such
             noise. Its n_masks is a ceiling: where trying every mask takes no more, that is done.
         tolerance
-            If given, n_masks is a ceiling, and an image gets no more masks of a layer once its standard error is no larger.
+            If given, n_masks is a ceiling, and an image gets no more masks of a layer once its standard error is no larger,
+            which is looked at after 256, 384, 576, ... masks.
         layers
             None for every convolution and fully connected layer, in the order of first use; names, a predicate of name and
             module, or "first_conv" (which the paper recommends), "conv" or "linear".
