@@ -158,9 +158,9 @@ def controls(tables: list[dict[str, Tensor]], free: Tensor, counts: list[int]) -
             own[name] = torch.randn(own["prediction"].shape, dtype=torch.float64, generator=generator) / 28
     print("| eliminated | estimator | masks | fixed blob | random maps, mean ± error of the mean |\n|---|---|---|---|---|")
     for rate, (estimator, n_masks) in product(RATES, (("paper", 500), ("paper", 5000), ("regression", 500))):
-        plan = Plan(0, rate, n_masks, estimator, None, False)
-        blob = scores(tables, free, counts, "blob", plan)[0]
-        random = np.concatenate([scores(tables, free, counts, name, plan)[0] for name in names])
+        plans = [Plan(seed, rate, n_masks, estimator, None, False) for seed in range(len(names))]
+        blob = scores(tables, free, counts, "blob", plans[0])[0]
+        random = np.concatenate([scores(tables, free, counts, *one)[0] for one in zip(names, plans, strict=True)])
         shown = f"{blob.mean():.2f}" if np.isfinite(blob).any() else f"NaN for {np.isnan(blob).sum()} of {len(blob)}"
         error = np.nanstd(random, ddof=1) / np.sqrt(np.isfinite(random).sum())
         print(f"| {rate} | {estimator} | {n_masks} | {shown} | {np.nanmean(random):+.3f} ± {error:.3f} |")
