@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+import quantus
 import torch
 from scipy.stats import spearmanr
 from torch import nn
@@ -417,3 +418,38 @@ def test_random_maps_score_zero_on_average_and_fixed_ones_nothing():
         assert abs(scores.mean()) <= 2 * scores.std(ddof=1) / np.sqrt(40)
         scores = metric(MODEL, x, y, explain_func=lambda model, inputs, targets: inputs * 0 + torch.arange(8.0))
         assert np.isnan(scores).all()
+
+
+def test_standard_errors_stand_beside_the_scores():
+    calls = []
+
+    def counting(model, inputs, targets):
+        calls.append(len(inputs))
+        return gradient(model, inputs, targets)
+
+    senc = DataSensitivityConsistency(200, estimator="regression", **GRID)
+    metrics = {"SenC": senc, "error": senc.standard_error()}
+    results = quantus.evaluate(metrics, {"a": counting, "b": counting}, MODEL, X, Y, explain_func_kwargs={})
+    assert results["b"]["error"] == senc.standard_errors
+    assert all(np.isfinite(results["a"]["error"]))
+    n_calls = len(calls)
+    assert senc.standard_error()(MODEL, X, Y, explain_func=counting) == senc.standard_errors
+    assert len(calls) == n_calls
+    whole = ParameterSensitivityConsistency(60, layers="first_conv", return_layer_scores=True, return_aggregate=True)
+    assert list(whole.standard_error()(conv_model(), X, Y, explain_func=gradient)) == ["0"]
+    assert len(whole.standard_errors["0"]) == 3
+
+
+def test_nan_of_one_image_stays_with_it_where_masks_are_shared():
+    def explain(model, inputs, targets):
+        marked = (inputs[:, :1, :1, :1] == 99).expand_as(inputs)
+        return torch.where(marked, torch.nan, gradient(model, inputs, targets))
+
+    x = X.copy()
+    x[1, 0, 0, 0] = 99
+    given = {"n_masks": 150, "model": conv_model(12), "strategy": "weights"}
+    metric, scores = parameter(x, explain_func=explain, **given)
+    _, expected = parameter(x, **given)
+    assert np.isnan(scores).tolist() == [False, True, False]
+    np.testing.assert_allclose([scores[0], scores[2]], [expected[0], expected[2]])
+    assert records(metric)[1].undefined == "NaN in the attribution"
