@@ -423,9 +423,9 @@ def test_random_maps_score_zero_on_average_and_fixed_ones_nothing():
 def test_standard_errors_stand_beside_the_scores():
     calls = []
 
-    def counting(model, inputs, targets):
+    def counting(model, inputs, targets, method=None):
         calls.append(len(inputs))
-        return gradient(model, inputs, targets)
+        return gradient(model, inputs, targets).numpy()
 
     senc = DataSensitivityConsistency(200, estimator="regression", **GRID)
     metrics = {"SenC": senc, "error": senc.standard_error()}
@@ -433,7 +433,8 @@ def test_standard_errors_stand_beside_the_scores():
     assert results["b"]["error"] == senc.standard_errors
     assert all(np.isfinite(results["a"]["error"]))
     n_calls = len(calls)
-    assert senc.standard_error()(MODEL, X, Y, explain_func=counting) == senc.standard_errors
+    again = {"explain_func": counting, "explain_func_kwargs": {"method": "b"}}
+    assert senc.standard_error()(MODEL, X, Y, **again) == senc.standard_errors
     assert len(calls) == n_calls
     whole = ParameterSensitivityConsistency(60, layers="first_conv", return_layer_scores=True, return_aggregate=True)
     assert list(whole.standard_error()(conv_model(), X, Y, explain_func=gradient)) == ["0"]
