@@ -10,6 +10,12 @@ from torch import Tensor
 from quantus_senc._estimators import Estimate
 from quantus_senc._similarity import spearman
 
+SINGLE = "a single feature"
+NAN_PREDICTION = "NaN in the prediction"
+NAN_ATTRIBUTION = "NaN in the attribution"
+CONSTANT = "a constant attribution"
+FINAL = (SINGLE, NAN_PREDICTION, NAN_ATTRIBUTION, CONSTANT)  # reasons that more masks cannot lift
+
 # On enumerated MNIST images, two standard errors cover the limit in 89 to 99 % of the cases with 1, in 92 to 100 % with this.
 _CAUTION = 1.25
 
@@ -91,8 +97,7 @@ def score_replicates(estimate: Estimate) -> Float64[Tensor, " r"]:
     Deviations of blocks that are left out have, up to a factor, the covariance of the sensitivities themselves (the delete-a-
     block jackknife). Ranks are no smooth function of them, so that each score without one block says little about a score
     with other masks; all blocks at once, half of them with the sign turned, move the sensitivities as far as other masks
-    would. The mean square of what that does to the score counts its variance, and the bias that noise in the sensitivities
-    makes; not the bias of noise that both sensitivities share from the start, as the paper's do.
+    would. The mean square of what that does to the score counts its variance, and some of its bias.
 
     Replicates lie around the estimate, which has already put nearly tied features in an order, not around the limit; other
     masks would turn that order more often. `_CAUTION` makes up for it.
@@ -104,6 +109,18 @@ def score_replicates(estimate: Estimate) -> Float64[Tensor, " r"]:
     scale = _CAUTION * math.sqrt((len(signs) - 1) / len(signs))
     moved = estimate.sensitivities + scale * shifts
     return consistency(moved[:, 0], moved[:, 1], estimate.resolution)
+
+
+def reliability(estimate: Estimate) -> float:
+    """The geometric mean of what shares of the two sensitivities' variance over features are not noise of the masks.
+
+    Independent noise lowers a correlation by that factor (Spearman, "The proof and measurement of association between two
+    things", 1904).
+    """
+    scale = 1 - 1 / len(estimate.deviations)
+    noise = scale * estimate.deviations.square().sum(0).mean(-1)
+    spread = estimate.sensitivities.var(-1).clamp(min=torch.finfo(torch.float64).tiny)
+    return (1 - noise / spread).clamp(min=0).prod().sqrt().item()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +138,8 @@ class Sensitivity:
     replicates
         What the score might as well have been with other masks, 64 times; the score itself where every mask was tried, NaN
         where the masks are too few to tell.
+    reliability
+        By what factor the noise of the masks has lowered the correlation of the two, if each has noise of its own, in [0, 1].
     resolution
         What differences of prediction and explanation sensitivities rounding alone can make; they count as ties.
     n_masks
@@ -136,6 +155,7 @@ class Sensitivity:
     explanation: Float64[Tensor, " m"]
     score: float
     replicates: Float64[Tensor, " r"]
+    reliability: float
     resolution: Float64[Tensor, " 2"]
     n_masks: int
     n_constant: int
@@ -148,25 +168,36 @@ class Sensitivity:
             estimate = estimate.first(int(labels.max()) + 1)
         prediction, explanation = estimate.sensitivities
         score, replicates = consistency(prediction, explanation, estimate.resolution), score_replicates(estimate)
-        undefined = "a single feature" if len(prediction) < 2 else estimate.undefined
+        undefined = SINGLE if len(prediction) < 2 else estimate.undefined
         if not undefined and score.isnan():
             undefined = "equal sensitivities of all features"
         if undefined:
             score, replicates = torch.full_like(score, torch.nan), torch.full_like(replicates, torch.nan)
         return cls(
-            labels, prediction, explanation, score.item(), replicates, estimate.resolution, n_masks, n_constant, undefined
+            labels,
+            prediction,
+            explanation,
+            score.item(),
+            replicates,
+            reliability(estimate),
+            estimate.resolution,
+            n_masks,
+            n_constant,
+            undefined,
         )
 
     @property
     def standard_error(self) -> float:
-        """How far other masks may move the score, as a standard error.
+        """How far the score may be from the one that ever more masks lead to, as a standard error; NaN where that is unknown.
 
-        For the regression, that is how far the score may be from the one that ever more masks lead to. For the paper's
-        estimator it is not: its scores are mostly too high, the more so the fewer masks and the more features there are,
-        whichever the masks. A method that gives something else each time adds scatter, which is in the error unless every
-        mask was tried.
+        The larger of two: how far other masks would move the score (`replicates`), and how far the score may be off because
+        a part of what distinguishes the features is noise (1 - `reliability`), in which true ranks drown, and which the paper's
+        two sums share. A method that gives something else each time adds scatter, which is in the error unless every mask
+        was tried.
         """
-        return (self.replicates - self.score).square().nanmean().sqrt().item()
+        scatter = (self.replicates - self.score).square().nanmean().sqrt().item()
+        true_at_most = min(1.0, (abs(self.score) + scatter) / max(self.reliability, 1e-12))
+        return max(scatter, (1 - self.reliability) * true_at_most) if math.isfinite(scatter) else math.nan
 
     def top_k_agreement(self, k: int) -> float:
         """Share of the k most sensitive features in common (Tan, WACV 2025, Eq. 5); NaN where there is no score."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from quantus_senc._sensitivity import N_BLOCKS, n_terms
@@ -111,15 +111,13 @@ class LeastSquares:
         Of each term, for each of several weights; NaN where the masks do not tell the terms apart.
     deviations
         How much each block of masks changes them.
+    is_singular
+        Whether the masks, or those of all blocks but one, do not tell the terms apart.
     """
 
     coefficients: Float64[Tensor, "t c"]
     deviations: Float64[Tensor, "G t c"]
-
-    @property
-    def is_singular(self) -> bool:
-        """Whether the masks, or those of all blocks but one, do not tell the terms apart."""
-        return bool(self.deviations.isnan().any())
+    is_singular: bool
 
     @classmethod
     def fit(
@@ -139,24 +137,28 @@ class LeastSquares:
         numbers = torch.arange(n_masks)
         gram = torch.stack([_gram(rows(some)) for some in numbers.split(4096)]).sum(0)
         total = products.sum(0)
-        coefficients = _solve(gram, total)
-        deviations = []
+        coefficients, singular = _solve(gram, total)
+        deviations, flaws = [], [singular]
         n_rows = -(-n_masks // N_BLOCKS)
         for blocks in torch.arange(N_BLOCKS).split(max(_BLOCK_VALUES // (len(gram) * max(len(gram), n_rows)), 1)):
             members = blocks[:, None] + N_BLOCKS * torch.arange(n_rows)
             found = rows(members.flatten()).unflatten(0, members.shape) * (members < n_masks)[..., None]
-            deviations.append(coefficients - _solve(gram - _gram(found), total - products[blocks]))
-        return cls(coefficients, torch.cat(deviations))
+            others, singular = _solve(gram - _gram(found), total - products[blocks])
+            deviations.append(coefficients - others)
+            flaws.append(singular.any())
+        return cls(coefficients, torch.cat(deviations), bool(torch.stack(flaws).any()))
 
 
 def _gram(rows: Float[Tensor, "*n k t"]) -> Float64[Tensor, "*n t t"]:
     return rows.double().mT @ rows.double()
 
 
-def _solve(gram: Float64[Tensor, "*n t t"], products: Float64[Tensor, "*n t c"]) -> Float64[Tensor, "*n t c"]:
-    """The solution of positive definite systems; NaN throughout where one is singular."""
+def _solve(
+    gram: Float64[Tensor, "*#n t t"], products: Float64[Tensor, "*n t c"]
+) -> tuple[Float64[Tensor, "*n t c"], Bool[Tensor, "*#n"]]:
+    """The solution of positive definite systems, NaN throughout where one is singular; and which are."""
     factor, failed = torch.linalg.cholesky_ex(gram)
     # What share of each term's square the terms before it leave unexplained.
     left = factor.diagonal(dim1=-2, dim2=-1).square() / gram.diagonal(dim1=-2, dim2=-1)
     singular = (failed != 0) | ~(left > 1e-10).all(-1)
-    return torch.cholesky_solve(products, factor).masked_fill(singular[..., None, None], torch.nan)
+    return torch.cholesky_solve(products, factor).masked_fill(singular[..., None, None], torch.nan), singular

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from quantus_senc._estimators import enough_masks
@@ -51,18 +51,32 @@ class Plan:
         if isinstance(self.n_masks, str):
             return True
         fewest = self.n_masks if self.tolerance is None else min(self.n_masks, FIRST_CHECK)
-        return self.listing and self.estimator == "regression" and 2**n_free <= fewest
+        return self.estimator == "regression" and 2**n_free <= fewest and (self.listing or n_free == 0)
 
     def mask_count(self, n_free: int) -> int:
         """How many masks an image with so many free features gets, at the most."""
         return 2**n_free if self.is_complete(n_free) else int(self.n_masks)
 
-    def precision(self, n_masks: int, n_free: int, *, complete: bool) -> float:
-        """The standard deviation of a sensitivity whose weights have independent errors of standard deviation 1."""
+    def resolution(
+        self, rounding: Float64[Tensor, " 2"], largest: Float64[Tensor, ""], n_masks: int, n_free: int, *, complete: bool
+    ) -> Float64[Tensor, " 2"]:
+        """What differences of prediction and explanation sensitivities rounding alone can make.
+
+        Parameters
+        ----------
+        rounding
+            The standard deviation of the rounding errors of weights, which are independent.
+        largest
+            How large a prediction is.
+        complete
+            Whether the sums are over all masks of so many features, rather than drawn ones.
+        """
         variance = self.mask_rate * (1 - self.mask_rate)
         # Of a coefficient: 1 / sqrt(n p q) from n drawn masks; from all of them, whose shares multiply up.
-        coefficient = math.sqrt(2 * (1 - 2 * variance) ** (n_free - 1)) if complete else 1 / math.sqrt(n_masks * variance)
-        return coefficient if self.estimator == "regression" else coefficient * variance * (1 if complete else n_masks)
+        spread = math.sqrt(2 * (1 - 2 * variance) ** (n_free - 1)) if complete else 1 / math.sqrt(n_masks * variance)
+        scale = 1.0 if self.estimator == "regression" else variance * (1 if complete else n_masks)
+        double = 64 * 2.0**-52 * (1 + largest) / variance  # that of the sums themselves
+        return scale * (spread * rounding + double)
 
     def check(self, n_free: int, what: str) -> None:
         """Raise ValueError if so many features are too many."""

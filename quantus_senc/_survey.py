@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from quantus_senc._consistency import Sensitivity
+from quantus_senc._consistency import CONSTANT, FINAL, NAN_ATTRIBUTION, NAN_PREDICTION, Sensitivity
 from quantus_senc._estimators import Estimate, LeastSquares, affords_pairs, enough_masks, every_mask_limit, paper
 from quantus_senc._masks import MaskDesign
 from quantus_senc._plan import FIRST_CHECK, Plan
@@ -106,15 +106,16 @@ class Survey:
     def _done(self, images: list[int], progress: "tqdm[Any]") -> list[int]:
         """Which images are within the tolerance, or will never have a score; the progress bar shows the mean error of all."""
         drawn = [image for image in images if not self.design.complete[self._row(image)]]
-        errors = [record.standard_error for record in self.records(drawn)]
+        records = self.records(drawn)
+        errors = [record.standard_error for record in records]
         known = [error for error in errors if not math.isnan(error)]
         if known:
             progress.set_postfix_str(f"standard error {sum(known) / len(known):.3f}")
         if self.plan.tolerance is None:
             return []
-        hopeless = self.unranked | self.sums.lowest.isnan().any(1)
-        found = zip(drawn, errors, strict=True)
-        return [image for image, error in found if error <= self.plan.tolerance or hopeless[image]]
+        hopeless = [record.undefined in FINAL for record in records]
+        found = zip(drawn, errors, hopeless, strict=True)
+        return [image for image, error, never in found if never or error <= self.plan.tolerance]
 
     def _row(self, image: int) -> int:
         return 0 if self.shared else image
@@ -150,10 +151,10 @@ class Survey:
             deviations = torch.zeros_like(linear[..., 1:])
         elif self.plan.estimator == "paper":
             values, deviations = paper(linear, n_masks)
-            if n_masks < enough_masks(count, rate):
-                deviations = torch.full_like(deviations, torch.nan)
         else:
             values, deviations = self._regression(row, sums, n_masks)
+        if not self.design.complete[row] and n_masks < enough_masks(count, rate):
+            deviations = torch.full_like(deviations, torch.nan)
         values, deviations = _spread(values, free), _spread(deviations, free)
         if self.design.complete[row] and self.plan.estimator == "paper":
             values = (1 - rate) * linear[..., :1].sum(1) + rate * (1 - rate) * values
@@ -188,17 +189,18 @@ class Survey:
         rounding = self.rounding * torch.stack([largest_prediction, torch.ones_like(largest_prediction)])
         unchanged = (highest - lowest <= 2 * rounding) & self.plan.tells_changes
         reasons = {
-            "NaN in the prediction": lowest[0].isnan(),
-            "NaN in the attribution": lowest[1].isnan(),
-            "a constant attribution": self.unranked[image],
+            NAN_PREDICTION: lowest[0].isnan(),
+            NAN_ATTRIBUTION: lowest[1].isnan(),
+            CONSTANT: self.unranked[image],
             "an attribution that is constant under every mask": sums.n_constant[image] == n_masks,
             "a prediction that no mask changes": unchanged[0],
             "an explanation that no mask changes": unchanged[1],
             "masks that do not tell its features apart": values.isnan().any(),
         }
         undefined = next((reason for reason, applies in reasons.items() if applies), "")
-        precision = self.plan.precision(n_masks, self.counts[row], complete=self.design.complete[row])
-        return Estimate(values, deviations, precision * rounding, undefined)
+        complete = self.design.complete[row]
+        resolution = self.plan.resolution(rounding, largest_prediction, n_masks, self.counts[row], complete=complete)
+        return Estimate(values, deviations, resolution, undefined)
 
 
 def _spread(values: Float64[Tensor, "*n l"], free: Bool[Tensor, " m"]) -> Float64[Tensor, "*n m"]:

@@ -109,7 +109,8 @@ def test_both_estimators_tend_to_the_limit(run, estimator):
     metric, scores = run(estimator=estimator, mask_rate=0.5, **ceiling, **model)
     assert [record.n_masks for record in records(expected)] == [512] * 3
     errors = np.array(metric.standard_errors)
-    assert ((errors > 0) & (errors < 0.45)).all()
+    assert ((errors > 0) & (errors <= 1)).all()
+    assert np.median(errors) < 0.3
     assert (np.abs(np.subtract(scores, truth)) <= 2 * errors + 1e-12).all()
 
 
@@ -223,19 +224,20 @@ def test_too_few_masks_for_a_layer():
 @pytest.mark.parametrize("estimator", ["paper", "regression"])
 @pytest.mark.parametrize("run", [data, parameter])
 def test_masks_until_the_error_is_small(run, estimator):
+    tolerance = 0.12 if estimator == "regression" else 0.9  # the paper's sums are mostly noise here
     model = {"model": conv_model(12)} if run is parameter else {"segment_func_kwargs": {"patch_size": 2}}
     given = {"estimator": estimator, "mask_rate": 0.5, "n_masks": 3000, **model}
-    metric, scores = run(tolerance=0.12, **given)
+    metric, scores = run(tolerance=tolerance, **given)
     used = [record.n_masks for record in records(metric)]
     assert set(used) <= {256, 384, 576, 864, 1296, 1944, 2916, 3000}
     assert min(used) < 3000
     for count, error in zip(used, metric.standard_errors, strict=True):
-        assert error <= 0.12 or count == 3000
+        assert error <= tolerance or count == 3000
     for image in range(3):  # each is what as many masks alone would have given
         _, alone = run(**{**given, "n_masks": used[image]})
         assert alone[image] == pytest.approx(scores[image])
     for batch_size, max_batch_size in [(1, 64), (2, 7), (3, 1000)]:
-        others, found = run(tolerance=0.12, max_batch_size=max_batch_size, call={"batch_size": batch_size}, **given)
+        others, found = run(tolerance=tolerance, max_batch_size=max_batch_size, call={"batch_size": batch_size}, **given)
         np.testing.assert_allclose(found, scores)
         np.testing.assert_allclose(others.standard_errors, metric.standard_errors, atol=1e-4)  # passes round otherwise
         assert [record.n_masks for record in records(others)] == used
@@ -254,9 +256,9 @@ def test_images_that_are_done_leave_the_batch(strategy):
         metric, _ = parameter(explain_func=counting, model=conv_model(10), n_masks=600, strategy=strategy, **parameters)
         return metric, sum(calls)
 
-    metric, n_stopped = total(tolerance=0.25, estimator="paper")
+    metric, n_stopped = total(tolerance=0.25)
     used = sum(record.n_masks for record in records(metric))
-    _, n_all = total(estimator="paper")
+    _, n_all = total()
     assert used < 3 * 600
     assert n_all - n_stopped >= (3 * 600 - used) * 0.9  # but for a few comparisons of hooks with weights
 
@@ -285,7 +287,7 @@ def test_the_progress_bar_shows_the_error_and_changes_nothing(monkeypatch):
     assert [n for _, n in shown] == [256 * 3, 384 * 3]
     assert all(text.startswith("standard error 0.") for text, _ in shown)
     assert (metric.sensitivities[0].n_masks, scores) == (500, data(n_masks=500, mask_rate=0.5)[1])
-    data(n_masks=5000, mask_rate=0.5, estimator="paper", tolerance=0.2, display_progressbar=True)
+    data(n_masks=5000, mask_rate=0.5, tolerance=0.2, display_progressbar=True, segment_func_kwargs={"patch_size": 2})
     assert [(bar.n, bar.n == bar.total) for bar in bars[::2]] == [(1500, True), (bars[2].n, True)]
     assert bars[2].n < 15_000
 
@@ -347,6 +349,44 @@ def test_too_few_masks_have_no_known_error():
     metric, scores = data(n_masks=8, estimator="paper")
     assert np.isnan(metric.standard_errors).all()
     assert np.isfinite(scores).all()
+
+
+def test_noise_that_drowns_the_truth_is_in_the_error():
+    labels = np.arange(64).reshape(1, 8, 8).repeat(3, 0)
+    for estimator in ("paper", "regression"):
+        given = {"mask_rate": 0.5, "call": {"custom_batch": labels}, "estimator": estimator}
+        few, scores = data(n_masks=160, **given)
+        many, truth = data(n_masks=10_000, **given)
+        assert all(record.reliability < 0.7 for record in few.sensitivities)
+        assert (np.abs(np.subtract(scores, truth)) <= 2 * np.array(few.standard_errors)).all()
+    assert max(many.standard_errors) < min(few.standard_errors)
+
+
+def test_no_error_is_known_from_fewer_masks_than_the_regression_needs():
+    labels = np.stack([np.arange(196).reshape(14, 14)])
+    metric, _ = data(
+        inputs(1, 1, 14, 14),
+        model=image_model(size=14),
+        n_masks=1000,
+        mask_rate=0.5,
+        tolerance=2.0,
+        call={"custom_batch": labels},
+    )
+    assert metric.sensitivities[0].n_masks == 576  # not 256 or 384; it takes 394
+
+
+def test_dead_features_are_tied_in_double_precision_too():
+    model = nn.Linear(12, 3).double().eval()
+    with torch.no_grad():
+        model.weight[:, 4:] = 0
+    metric = DataSensitivityConsistency("all")
+    x = inputs(3, 12).astype(np.float64)
+    metric(model, x, Y, explain_func=gradient)
+    for record in metric.sensitivities:
+        assert record.score == pytest.approx(
+            reference.consistency(record.prediction.numpy(), record.explanation.numpy(), 1e-13), abs=1e-9
+        )
+        assert record.prediction[4:].max() - record.prediction[4:].min() <= record.resolution[0]
 
 
 class Tables:
@@ -452,5 +492,6 @@ def test_nan_of_one_image_stays_with_it_where_masks_are_shared():
     metric, scores = parameter(x, explain_func=explain, **given)
     _, expected = parameter(x, **given)
     assert np.isnan(scores).tolist() == [False, True, False]
+    assert records(metric)[0].n_masks == 150  # pairs of features are fitted
     np.testing.assert_allclose([scores[0], scores[2]], [expected[0], expected[2]])
     assert records(metric)[1].undefined == "NaN in the attribution"
