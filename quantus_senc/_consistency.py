@@ -191,9 +191,9 @@ class Sensitivity:
         """How far the score may be from the one that ever more masks lead to, as a standard error; NaN where that is unknown.
 
         The larger of two: how far other masks would move the score (`replicates`), and how far the score may be off because
-        a part of what distinguishes the features is noise (1 - `reliability`), in which true ranks drown, and which the paper's
-        two sums share. A method that gives something else each time adds scatter, which is in the error unless every mask
-        was tried.
+        a part of what distinguishes the features is noise (1 - `reliability`), in which true ranks drown. It is too small for
+        the paper's two sums, which share their noise: that puts weak features in the same order in both, whichever the masks.
+        A method that gives something else each time adds scatter, which is in the error unless every mask was tried.
         """
         scatter = (self.replicates - self.score).square().nanmean().sqrt().item()
         true_at_most = min(1.0, (abs(self.score) + scatter) / max(self.reliability, 1e-12))
