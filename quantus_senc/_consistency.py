@@ -119,7 +119,9 @@ def reliability(estimate: Estimate) -> float:
     """
     scale = 1 - 1 / len(estimate.deviations)
     noise = scale * estimate.deviations.square().sum(0).mean(-1)
-    spread = estimate.sensitivities.var(-1).clamp(min=torch.finfo(torch.float64).tiny)
+    spread = estimate.sensitivities.var(-1, correction=min(1, estimate.sensitivities.shape[-1] - 1)).clamp(
+        min=torch.finfo(torch.float64).tiny
+    )
     return (1 - noise / spread).clamp(min=0).prod().sqrt().item()
 
 

@@ -20,6 +20,7 @@ from quantus_senc._data import DataSensitivityConsistency
 from quantus_senc._parameter import ParameterSensitivityConsistency
 
 SIZE = 32
+FEWEST_MASKS = 100  # for up to 49 features
 METHODS = {
     "Saliency": quantus.explain,
     "InputXGradient": quantus.explain,
@@ -117,6 +118,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=16, help="how many test images to evaluate (default: 16)")
     parser.add_argument("--n-masks", type=int, default=500, help="how many masks for each image, at the most (default: 500)")
     options = parser.parse_args(arguments)
+    if options.n_masks < FEWEST_MASKS:
+        parser.error(f"--n-masks {options.n_masks} is too few for the regression; pass at least {FEWEST_MASKS}")
     warnings.filterwarnings("ignore", message="Input Tensor 0 did not already require gradients")
 
     images, labels, test_images, test_labels = digits()

@@ -75,7 +75,7 @@ def test_pictures_that_cannot_be_drawn():
 
 
 def test_demo(tmp_path, capsys):
-    main(["--out", str(tmp_path), "--images", "2", "--n-masks", "20"])
+    main(["--out", str(tmp_path), "--images", "2", "--n-masks", "100"])
     shown = capsys.readouterr().out
     lines = [line for line in shown.splitlines() if "±" in line]
     assert [line.split()[0] for line in lines[1:]] == [
@@ -92,12 +92,27 @@ def test_demo(tmp_path, capsys):
         assert (tmp_path / name).stat().st_size > 10_000
 
 
+@pytest.mark.filterwarnings("ignore:Degrees of freedom:RuntimeWarning")
 def test_table_has_a_row_a_method_and_a_column_a_metric():
     metric = DataSensitivityConsistency()
     shown = table({"a": {"SenC": [0.0, 1.0]}, "b": {"SenC": [np.nan, 0.25]}}, {"SenC": metric})
     assert [line.split() for line in shown.splitlines()] == [
-        ["SenC", "↑"], ["a", "0.50", "±", "0.50"], ["b", "0.25", "±", "0.00"],
+        ["SenC", "↑"], ["a", "0.50", "±", "0.50"], ["b", "0.25", "±", "nan"],
     ]  # fmt: skip
+
+
+def test_the_table_separates_masks_from_images():
+    metric = DataSensitivityConsistency()
+    metrics = {"SenC": metric, "SenC error": metric.standard_error()}
+    scores = {"SenC": [0.0, 1.0, 0.5, 0.5], "SenC error": [0.2, 0.2, 0.2, 0.2]}
+    shown = table({"a": scores}, metrics).splitlines()
+    assert [line.split() for line in shown] == [["SenC", "↑"], ["a", "0.50", "±", "0.18", "±", "0.10"]]
+
+
+def test_the_demo_says_what_it_needs(capsys):
+    with pytest.raises(SystemExit):
+        main(["--n-masks", "20"])
+    assert "--n-masks 20 is too few" in capsys.readouterr().err
 
 
 def test_records_are_on_the_host_in_double_precision():
