@@ -495,3 +495,23 @@ def test_nan_of_one_image_stays_with_it_where_masks_are_shared():
     assert records(metric)[0].n_masks == 150  # pairs of features are fitted
     np.testing.assert_allclose([scores[0], scores[2]], [expected[0], expected[2]])
     assert records(metric)[1].undefined == "NaN in the attribution"
+
+
+def test_pairs_that_masks_do_not_tell_apart_are_left_out(monkeypatch):
+    given = {"n_masks": 300, "mask_rate": 0.95}
+    _, expected = data(**given)
+    monkeypatch.setattr("quantus_senc._survey.affords_pairs", lambda *args: True)
+    metric, scores = data(**given)
+    assert scores == pytest.approx(expected)
+    assert np.isfinite(metric.standard_errors).all()
+
+
+def test_the_scale_of_unnormalised_outputs_does_not_matter():
+    class Scaled(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x) * 2.0**-30
+
+    given = {"n_masks": 300, "mask_rate": 0.5, "call": {"softmax": False}}
+    _, expected = data(**given)
+    _, found = data(model=Scaled(*image_model()), **given)
+    assert found == pytest.approx(expected)
