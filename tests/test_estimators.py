@@ -515,3 +515,10 @@ def test_the_scale_of_unnormalised_outputs_does_not_matter():
     _, expected = data(**given)
     _, found = data(model=Scaled(*image_model()), **given)
     assert found == pytest.approx(expected)
+
+
+def test_with_a_tolerance_every_mask_is_tried_only_if_that_takes_no_more_than_the_first_look():
+    metric, _ = data(n_masks=3000, tolerance=1.0)
+    assert {record.n_masks for record in metric.sensitivities} <= {256, 384}  # not the 512 that there are
+    metric, _ = data(n_masks=3000, tolerance=1.0, **QUARTERS)
+    assert {record.n_masks for record in metric.sensitivities} == {16}
