@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float64, Int
+from scipy.linalg import hadamard
 from torch import Tensor
 
 from quantus_senc._estimators import Estimate
+from quantus_senc._sensitivity import N_BLOCKS
 from quantus_senc._similarity import spearman
 
 SINGLE = "a single feature"
@@ -18,6 +20,8 @@ FINAL = (SINGLE, NAN_PREDICTION, NAN_ATTRIBUTION, CONSTANT)  # reasons that more
 
 # On enumerated MNIST images, two standard errors cover the limit in 89 to 99 % of the cases with 1, in 92 to 100 % with this.
 _CAUTION = 1.25
+_HADAMARD = torch.tensor(hadamard(N_BLOCKS).tolist(), dtype=torch.float64)
+_SIGNS = torch.cat([_HADAMARD, -_HADAMARD])  # of each block, for each replicate
 
 
 def consistency(
@@ -102,12 +106,8 @@ def score_replicates(estimate: Estimate) -> Float64[Tensor, " r"]:
     Replicates lie around the estimate, which has already put nearly tied features in an order, not around the limit; other
     masks would turn that order more often. `_CAUTION` makes up for it.
     """
-    signs = torch.ones(1, 1, dtype=torch.float64)
-    while len(signs) < len(estimate.deviations):  # Sylvester's construction of orthogonal signs
-        signs = torch.cat([torch.cat([signs, signs], 1), torch.cat([signs, -signs], 1)])
-    shifts = torch.tensordot(torch.cat([signs, -signs]), estimate.deviations, 1)
-    scale = _CAUTION * math.sqrt((len(signs) - 1) / len(signs))
-    moved = estimate.sensitivities + scale * shifts
+    scale = _CAUTION * math.sqrt(1 - 1 / N_BLOCKS)
+    moved = estimate.sensitivities + scale * torch.tensordot(_SIGNS, estimate.deviations, 1)
     return consistency(moved[:, 0], moved[:, 1], estimate.resolution)
 
 
@@ -117,8 +117,7 @@ def reliability(estimate: Estimate) -> float:
     Independent noise lowers a correlation by that factor (Spearman, "The proof and measurement of association between two
     things", 1904).
     """
-    scale = 1 - 1 / len(estimate.deviations)
-    noise = scale * estimate.deviations.square().sum(0).mean(-1)
+    noise = (1 - 1 / N_BLOCKS) * estimate.deviations.square().sum(0).mean(-1)
     spread = estimate.sensitivities.var(-1, correction=min(1, estimate.sensitivities.shape[-1] - 1)).clamp(
         min=torch.finfo(torch.float64).tiny
     )

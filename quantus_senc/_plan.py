@@ -79,7 +79,7 @@ class Plan:
         return scale * (spread * rounding + double)
 
     def check(self, n_free: int, what: str) -> None:
-        """Raise ValueError if so many features are too many."""
+        """Raise ValueError if so many features are too many to try every mask, or for so few drawn masks."""
         if isinstance(self.n_masks, str):
             if n_free > _MOST_FEATURES:
                 raise ValueError(
