@@ -9,6 +9,7 @@ from quantus_senc import plot as plot
 from quantus_senc._consistency import Sensitivity as Sensitivity
 from quantus_senc._controls import explain_random as explain_random
 from quantus_senc._data import DataSensitivityConsistency as DataSensitivityConsistency
+from quantus_senc._explainer import explain as explain
 from quantus_senc._parameter import ParameterSensitivityConsistency as ParameterSensitivityConsistency
 from quantus_senc._register import register as register
 from quantus_senc._views import StandardError as StandardError

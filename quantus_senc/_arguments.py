@@ -44,6 +44,12 @@ def check_integer(name: str, value: object, least: int, most: int, otherwise: st
         raise ValueError(f"{name}={value!r} must be an integer from {least} to {most}{otherwise}")
 
 
+def check_number(name: str, value: object) -> None:
+    """Raise ValueError unless `value` is a finite number that is not negative."""
+    if not _is_number(value) or float(value) < 0:  # type: ignore[arg-type]
+        raise ValueError(f"{name}={value!r} must be a finite number, 0 or more")
+
+
 def check_masks(n_masks: object, mask_rate: object, seed: object, max_batch_size: object) -> None:
     """Check what both metrics draw masks by."""
     if n_masks != "all":

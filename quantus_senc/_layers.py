@@ -32,7 +32,7 @@ def chosen_layers(
     ValueError
         If a name is unknown, a layer that was asked for cannot be masked, or none is left.
     """
-    order = _order_of_use(model, predict)
+    order = order_of_use(model, predict)
     maskable = {name: module for name, module in model.named_modules() if is_maskable(module)}
     maskable = dict(sorted(maskable.items(), key=lambda item: _position(item[0], order)))
     chosen = {name: maskable[name] for name in _names(maskable, layers)}
@@ -46,7 +46,7 @@ def chosen_layers(
     return {name: module for name, module in chosen.items() if name not in unfit}, unfit
 
 
-def _order_of_use(model: nn.Module, predict: Callable[[], Tensor]) -> dict[str, int]:
+def order_of_use(model: nn.Module, predict: Callable[[], Tensor]) -> dict[str, int]:
     """Names of the modules that a forward pass calls, each with its place in the order of first calls."""
     order: dict[str, int] = {}
 
