@@ -1,5 +1,6 @@
 """Data SenC: are prediction and explanation sensitive to the same features of the input?"""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,14 +12,16 @@ from jaxtyping import Bool, Int64
 from quantus.helpers.enums import DataType
 from torch import Tensor
 
-from quantus_senc._arguments import check_perturb_baseline, check_segment_func
+from quantus_senc._arguments import check_estimator, check_perturb_baseline, check_segment_func
 from quantus_senc._batch import Batch
 from quantus_senc._chunks import Chunk
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
+from quantus_senc._fingerprint import fingerprint
 from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._perturb import Baseline, baseline_values, changed_features, eliminate
 from quantus_senc._plan import Plan
+from quantus_senc._predictions import Predictions
 from quantus_senc._segment import SegmentFunc, default_segment_func, number_labels, segment
 
 
@@ -150,8 +153,22 @@ class DataSensitivityConsistency(SensitivityConsistency):
         self.segment_func = segment_func
         self.segment_func_kwargs = segment_func_kwargs
         self.perturb_baseline = perturb_baseline
+        self._predictions = Predictions()
 
-    def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> "_Features":
+    def with_estimator(self, estimator: str) -> "DataSensitivityConsistency":
+        """The same metric with another estimator, which shares this metric's predictions of masked inputs.
+
+        Parameters
+        ----------
+        estimator
+            "paper" or "regression".
+        """
+        check_estimator(estimator, self.tolerance)
+        other = copy.deepcopy(self)
+        other.estimator, other._predictions = estimator, self._predictions
+        return other
+
+    def prepare(self, subject: Subject, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None) -> "_Features":
         """The features of every image."""
         inputs = torch.tensor(x_batch, dtype=None if x_batch.dtype.kind == "f" else torch.float32)
         baseline_values(inputs[:1], self.perturb_baseline, self.seed, torch.zeros(1, dtype=torch.int64))
@@ -173,6 +190,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
             [self._free_features(subject, x_batch, found, images) for images in torch.arange(len(found)).split(64)]
         )
         self.plan.check(int(free.sum(1).max()), "features")
+        how = [subject.model_kwargs, subject.softmax, found, self.perturb_baseline, self.seed, self.mask_rate]
+        self._predictions.recall(fingerprint([subject.model, x_batch, y_batch, how]), len(x_batch))
         return _Features(found, free)
 
     def _free_features(
@@ -200,13 +219,17 @@ class DataSensitivityConsistency(SensitivityConsistency):
         free = prepared.free[batch.images]
         plan = self._plan_for(batch, free.sum(1).tolist())
         survey = batch.survey(plan, plan.design(indices, free.to(device)), prepared.labels[batch.images])
+        listed = torch.tensor(survey.design.complete)
+        self._predictions.compare(batch.images.start, batch.originals.confidence)
 
         def weigh(active: Int64[Tensor, " b"], chunk: Chunk) -> None:
             images = active[slice(*chunk.images)]
             masks = survey.masks(images, chunk.masks)
             perturbed = eliminate(inputs[images], labels[images], masks, baselines[images]).flatten(0, 1)
             classes = targets[images].repeat_interleave(chunk.n_masks)
-            confidence, attribution = subject.confidence(perturbed, classes), subject.attribution(perturbed, classes)
+            predict = partial(subject.confidence, perturbed, classes)
+            confidence = self._predictions.of(batch.images.start + images, chunk.masks, listed[images], predict)
+            attribution = subject.attribution(perturbed, classes)
             survey.add(images, chunk.masks, masks, *batch.originals.compare(images, confidence, attribution))
             batch.progress.update(chunk.n_pairs)
 

@@ -176,7 +176,7 @@ class SensitivityConsistency(Metric[list[float]]):
         bar = tqdm(desc=self.name, unit="copies", disable=not self.display_progressbar)
         with preserved(subject.model) as restore, bar:
             subject.check_targets(x_batch, y_batch)
-            prepared = self.prepare(subject, x_batch, labels)
+            prepared = self.prepare(subject, x_batch, y_batch, labels)
             bar.total = total = self.n_pairs(prepared, len(x_batch))
             subject, n_samples = subject.tried(x_batch, y_batch)
             sample_bytes = n_samples * subject.inputs(x_batch[:1]).nbytes
@@ -203,7 +203,7 @@ class SensitivityConsistency(Metric[list[float]]):
             warn(message)
 
     @abstractmethod
-    def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> Any:
+    def prepare(self, subject: Subject, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None) -> Any:
         """What `evaluate_batch` needs for all images of a call, from the inputs and the caller's `custom_batch`."""
 
     @property

@@ -155,7 +155,9 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         self.strategy = strategy
         self.strategies: dict[str, Strategy] = {}
 
-    def prepare(self, subject: Subject, x_batch: np.ndarray, labels: np.ndarray | None) -> "dict[str, _Layer]":
+    def prepare(
+        self, subject: Subject, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None
+    ) -> "dict[str, _Layer]":
         """The layers, by name."""
         check_layers(self.layers)
         check_known("strategy", self.strategy, STRATEGIES)

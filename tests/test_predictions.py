@@ -1,0 +1,147 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import quantus
+import torch
+from torch import nn
+
+from quantus_senc import DataSensitivityConsistency
+
+KWARGS = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 4}}
+
+
+class Counting(nn.Module):
+    """Counts the samples that it predicts without a gradient: those are the metric's own passes."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(144, 8), nn.Tanh(), nn.Linear(8, 3))
+        self.samples = [0]
+        self.sharpness = 1.0
+
+    def forward(self, x):
+        self.samples[0] += 0 if torch.is_grad_enabled() else len(x)
+        return self.net(x) * self.sharpness
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Counting().eval()
+
+
+@pytest.fixture
+def call(model):
+    x = np.random.default_rng(0).random((3, 1, 12, 12), dtype=np.float32)
+    return {"model": model, "x_batch": x, "y_batch": np.array([0, 1, 2]), "explain_func": quantus.explain}
+
+
+def predicted(metric, call, method="Saliency", **changes):
+    """How many samples a call predicts, and its scores."""
+    call["model"].samples[0] = 0
+    scores = metric(**call | {"explain_func_kwargs": {"method": method}} | changes)
+    return call["model"].samples[0], scores
+
+
+@pytest.mark.parametrize("estimator", ["paper", "regression"])
+@pytest.mark.parametrize("n_masks", [60, "all"])
+def test_second_method_reads_what_the_first_predicted(call, estimator, n_masks):
+    metric = DataSensitivityConsistency(n_masks, estimator=estimator, **KWARGS)
+    first, _ = predicted(metric, call)
+    second, scores = predicted(metric, call, "InputXGradient")
+    fresh = DataSensitivityConsistency(n_masks, estimator=estimator, **KWARGS)
+    assert first - second >= 3 * 60
+    assert second <= 10
+    assert scores == predicted(fresh, call, "InputXGradient")[1]
+
+
+def test_other_estimator_reads_what_the_first_predicted(call):
+    regression = DataSensitivityConsistency(90, estimator="regression", **KWARGS)
+    paper = regression.with_estimator("paper")
+    predicted(regression, call)
+    n_samples, scores = predicted(paper, call)
+    assert n_samples <= 10
+    assert scores == DataSensitivityConsistency(90, estimator="paper", **KWARGS)(
+        **call, explain_func_kwargs={"method": "Saliency"}
+    )
+    assert (regression.estimator, paper.estimator) == ("regression", "paper")
+    assert regression.sensitivities
+    assert regression.sensitivities is not paper.sensitivities
+
+
+def test_more_masks_extend_what_is_known(call):
+    metric = DataSensitivityConsistency(60, **KWARGS)
+    predicted(metric, call)
+    metric.n_masks = 100
+    n_samples, scores = predicted(metric, call, batch_size=2)
+    assert scores == DataSensitivityConsistency(100, **KWARGS)(**call, explain_func_kwargs={"method": "Saliency"})
+    metric.n_masks = 60
+    assert predicted(metric, call)[0] <= 10
+    assert n_samples > 3 * 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda call: call["model"].net[1].weight.data.mul_(1.1),
+        lambda call: setattr(call["model"], "sharpness", 2.0),
+        lambda call: call.update(x_batch=call["x_batch"][::-1].copy()),
+        lambda call: call.update(y_batch=call["y_batch"][::-1].copy()),
+        lambda call: call.update(softmax=False),
+        lambda call: call.update(custom_batch=np.arange(144).reshape(1, 12, 12).repeat(3, 0) // 36),
+        {"seed": 1},
+        {"mask_rate": 0.5},
+        {"perturb_baseline": "mean"},
+    ],
+)
+def test_whatever_predictions_depend_on_makes_them_new(call, change):
+    metric, fresh = (DataSensitivityConsistency(60, **KWARGS) for _ in range(2))
+    predicted(metric, call)
+    if callable(change):
+        change(call)
+    else:
+        for one in (metric, fresh):
+            vars(one).update(change)
+    n_samples, scores = predicted(metric, call)
+    assert n_samples >= 180
+    assert scores == predicted(fresh, call)[1]
+
+
+def test_order_of_batches_and_chunks_does_not_matter(call):
+    metric = DataSensitivityConsistency(60, max_batch_size=7, **KWARGS)
+    predicted(metric, call, batch_size=2)
+    metric.max_batch_size = 13
+    n_samples, scores = predicted(metric, call, batch_size=2)
+    assert n_samples <= 10
+    np.testing.assert_allclose(scores, predicted(DataSensitivityConsistency(60, **KWARGS), call)[1], atol=1e-9)
+
+
+def test_images_of_which_all_masks_are_tried_beside_others(call):
+    call["x_batch"][1, :, 4:] = 0
+    metric = DataSensitivityConsistency(60, estimator="regression", **KWARGS)
+    predicted(metric, call)
+    assert [record.n_masks for record in metric.sensitivities] == [60, 8, 60]
+    # A random method is never given all masks: it has other predictions for that image.
+    generator = np.random.default_rng(0)
+    draw = lambda model, inputs, targets, **kwargs: generator.random(inputs.shape)  # noqa: E731
+    n_samples, _ = predicted(metric, call, explain_func=draw)
+    assert [record.n_masks for record in metric.sensitivities] == [60, 60, 60]
+    assert n_samples >= 60
+    n_samples, scores = predicted(metric, call, "InputXGradient")
+    assert n_samples <= 10
+    fresh = DataSensitivityConsistency(60, estimator="regression", **KWARGS)
+    assert scores == predicted(fresh, call, "InputXGradient")[1]
+
+
+def test_copies_know_nothing(call):
+    metric = DataSensitivityConsistency(60, **KWARGS)
+    predicted(metric, call)
+    for other in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric))):
+        assert predicted(other, call)[0] >= 180
+
+
+def test_unknown_estimator():
+    with pytest.raises(ValueError, match="unknown estimator 'papers'"):
+        DataSensitivityConsistency(60).with_estimator("papers")
