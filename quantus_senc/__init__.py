@@ -7,7 +7,13 @@ Hanxiao Tan, "Evaluating Sensitivity Consistency of Explanations", WACV 2025.
 
 from quantus_senc import plot as plot
 from quantus_senc._consistency import Sensitivity as Sensitivity
+from quantus_senc._controls import CONTROLS as CONTROLS
+from quantus_senc._controls import explain_blob as explain_blob
+from quantus_senc._controls import explain_blurred_noise as explain_blurred_noise
+from quantus_senc._controls import explain_fixed_random as explain_fixed_random
+from quantus_senc._controls import explain_input as explain_input
 from quantus_senc._controls import explain_random as explain_random
+from quantus_senc._controls import explain_sobel as explain_sobel
 from quantus_senc._data import DataSensitivityConsistency as DataSensitivityConsistency
 from quantus_senc._explainer import explain as explain
 from quantus_senc._parameter import ParameterSensitivityConsistency as ParameterSensitivityConsistency

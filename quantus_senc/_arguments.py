@@ -98,6 +98,14 @@ def check_perturb_baseline(perturb_baseline: object) -> None:
         )
 
 
+def check_neighbours(name: str, shape: tuple[int, ...]) -> None:
+    """Raise ValueError if inputs of this shape are a table, whose columns have no neighbours."""
+    if len(shape) < 3:
+        raise ValueError(
+            f"{name} needs neighbours, but inputs of shape {tuple(shape)} are a table; use explain_random, for instance"
+        )
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 

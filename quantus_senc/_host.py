@@ -1,6 +1,7 @@
 """Between NumPy, where Quantus is at home, and tensors."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,18 @@ def takes_arrays(explain_func: Callable[..., Any]) -> Callable[..., Any]:
         return explain_func(model=model, inputs=host_array(inputs), targets=host_array(targets), **kwargs)
 
     return explain_arrays
+
+
+def for_arrays_too(explain: Callable[..., Tensor]) -> Callable[..., Any]:
+    """The same explanation method, which gives arrays for inputs that are arrays."""
+
+    @wraps(explain)
+    def explain_either(model: nn.Module, inputs: ArrayLike | Tensor, targets: ArrayLike | Tensor, **kwargs: Any) -> Any:
+        if isinstance(inputs, Tensor):
+            return explain(model, inputs.detach(), torch.as_tensor(targets, device=inputs.device), **kwargs)
+        return host_array(explain(model, as_tensor(host_array(inputs)), as_tensor(host_array(targets)), **kwargs))
+
+    return explain_either
 
 
 def copied(kwargs: Any) -> Any:
