@@ -1,0 +1,96 @@
+"""Which end of a metric is the better one, and how that is known."""
+
+from typing import Any
+
+import quantus
+
+from quantus_senc._metric import SensitivityConsistency
+from quantus_senc._per_image import PerImage
+from quantus_senc._views import TopKAgreement, View
+
+_LINEAR = "the true attribution of a linear model gets {} values than its reverse"
+_BLIND = "a map that follows the weights gets {} values than one that is blind to them"
+_CLASSES = "a map that differs between classes gets {} values than one that is the same for all"
+_INSIDE = "attribution inside the object gets {} values than attribution outside"
+
+# What tests/test_directions.py shows, for each direction that is right.
+_CONFIRMED: dict[type, str] = {
+    SensitivityConsistency: "the true attribution of a linear model gets {} values than one unrelated to it",
+    TopKAgreement: _LINEAR,
+    quantus.FaithfulnessCorrelation: _LINEAR,
+    quantus.FaithfulnessEstimate: _LINEAR,
+    quantus.PixelFlipping: _LINEAR,
+    quantus.Selectivity: _LINEAR,
+    quantus.IROF: _LINEAR,
+    quantus.ROAD: _LINEAR,
+    quantus.Infidelity: _LINEAR,
+    quantus.SensitivityN: _LINEAR,
+    quantus.MPRT: _BLIND,
+    quantus.SmoothMPRT: _BLIND,
+    quantus.EfficientMPRT: _BLIND,
+    quantus.RandomLogit: _CLASSES,
+    quantus.Sufficiency: _CLASSES,
+    quantus.AttributionLocalisation: _INSIDE,
+    quantus.AUC: _INSIDE,
+    quantus.PointingGame: _INSIDE,
+    quantus.RelevanceMassAccuracy: _INSIDE,
+    quantus.RelevanceRankAccuracy: _INSIDE,
+    quantus.TopKIntersection: _INSIDE,
+}
+
+# What they show where it is wrong.
+_CORRECTED: dict[type, tuple[str, str]] = {
+    quantus.RegionPerturbation: ("higher", "it returns drops of the prediction, and " + _LINEAR),
+    quantus.Consistency: ("higher", "it returns how many equally explained inputs are predicted alike, and " + _CLASSES),
+}
+
+
+def direction(metric: Any) -> tuple[str, str]:
+    """The better end of a metric's values, "higher" or "lower", and why.
+
+    Parameters
+    ----------
+    metric
+        Of this package, of Quantus, or any object with a `score_direction`; without one, "higher" is assumed.
+
+    Examples
+    --------
+    >>> direction(quantus.RegionPerturbation(disable_warnings=True))[0]
+    'higher'
+    >>> direction(quantus.PixelFlipping(disable_warnings=True))
+    ('lower', 'declared by Quantus (ScoreDirection.LOWER); confirmed: the true attribution of a linear model gets lower
+    values than its reverse')
+    """
+    own = isinstance(metric, SensitivityConsistency | View)
+    metric = metric.metric if isinstance(metric, PerImage) else metric
+    declared = getattr(metric, "score_direction", None)
+    if declared is None:
+        return "higher", "assumed: the metric has no score_direction"
+    end = getattr(declared, "value", declared)
+    by = "this package" if own else "Quantus" if _of_quantus(metric) else "the metric"
+    said = f"ScoreDirection.{str(end).upper()}"
+    for cls in type(metric).__mro__:
+        if cls in _CORRECTED:
+            right, reason = _CORRECTED[cls]
+            return right, f"{by} declares {said}, but {reason.format(right)}"
+        if cls in _CONFIRMED:
+            return end, f"declared by {by} ({said}); confirmed: {_CONFIRMED[cls].format(end)}"
+    return end, f"declared by {by} ({said}); not checked"
+
+
+def category(metric: Any) -> str:
+    """What a metric measures: "Sensitivity consistency", a category of Quantus, or "Other".
+
+    Examples
+    --------
+    >>> category(quantus.PixelFlipping(disable_warnings=True))
+    'Faithfulness'
+    """
+    if isinstance(metric, SensitivityConsistency | View):
+        return "Sensitivity consistency"
+    found = getattr(metric, "evaluation_category", "Other")
+    return str(getattr(found, "value", found))
+
+
+def _of_quantus(metric: Any) -> bool:
+    return any(cls.__module__.startswith("quantus.metrics.") and cls.__name__ != "Metric" for cls in type(metric).__mro__)
