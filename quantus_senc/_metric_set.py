@@ -55,8 +55,8 @@ def default_metrics(
     tolerance: float | None = None,
     seed: int = 42,
     n_classes: int,
-    segment_func_kwargs: dict[str, Any] | None = None,
     display_progressbar: bool = False,
+    **kwargs: Any,
 ) -> dict[str, Any]:
     """Metrics by name, each of which returns one float an image.
 
@@ -81,12 +81,14 @@ def default_metrics(
         Images (B, C, H, W), series (B, C, T) or tables (B, F); only the shape counts.
     model
         Its modules decide which metrics apply.
-    n_masks, mask_rate, tolerance, segment_func_kwargs, display_progressbar
+    n_masks, mask_rate, tolerance, display_progressbar
         Of the sensitivity consistency metrics.
     seed
         Of all metrics, in [0, 2^64).
     n_classes
         How many outputs the model has.
+    kwargs
+        More parameters of `DataSensitivityConsistency`: `segment_func`, `segment_func_kwargs`, `perturb_baseline`.
 
     Returns
     -------
@@ -108,17 +110,16 @@ def default_metrics(
         "display_progressbar": display_progressbar,
         "disable_warnings": True,
     }
-    own = _own(model, masks, segment_func_kwargs)
-    return {**own, **_of_quantus(x_batch.shape, model, seed, n_classes)}
+    return {**_own(model, masks, kwargs), **_of_quantus(x_batch.shape, model, seed, n_classes)}
 
 
-def _own(model: nn.Module, masks: dict[str, Any], segment_func_kwargs: dict[str, Any] | None) -> dict[str, Any]:
-    senc = DataSensitivityConsistency(estimator="regression", segment_func_kwargs=segment_func_kwargs, **masks)
+def _own(model: nn.Module, masks: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    senc = DataSensitivityConsistency(estimator="regression", **masks, **data)
     metrics = {
         "SenC": senc,
         "Top-1": senc.top_k(1),
         "Top-3": senc.top_k(3),
-        "SenC (paper)": DataSensitivityConsistency(estimator="paper", segment_func_kwargs=segment_func_kwargs, **masks),
+        "SenC (paper)": DataSensitivityConsistency(estimator="paper", **masks, **data),
     }
     if layers := _first_layer(model):
         metrics["Parameter SenC"] = ParameterSensitivityConsistency(estimator="regression", layers=layers, **masks)
