@@ -13,14 +13,8 @@ from quantus_senc._data import DataSensitivityConsistency
 from quantus_senc._directions import category as category
 from quantus_senc._directions import direction as direction
 from quantus_senc._parameter import ParameterSensitivityConsistency
-from quantus_senc._per_image import (
-    FaithfulnessCorrelation,
-    PerImage,
-    SmoothMPRT,
-    curve_area,
-    mean_drop,
-    rank_similarity,
-)
+from quantus_senc._per_image import PerImage, curve_area, mean_drop
+from quantus_senc._quantus import FaithfulnessCorrelation, SmoothMPRT, map_entropy, rank_similarity, scaled
 
 _STEPS = 50
 _OWN = ("SenC", "Top-1", "Top-3", "SenC (paper)", "Parameter SenC")
@@ -134,7 +128,7 @@ def _first_layer(model: nn.Module) -> str | list[str] | None:
 
 def _of_quantus(shape: tuple[int, ...], model: nn.Module, seed: int, n_classes: int) -> dict[str, PerImage]:
     def made(metric: Callable[..., Any], value: Callable[[Any], float] = float, **kwargs: Any) -> PerImage:
-        return PerImage(metric(return_aggregate=False, disable_warnings=True, **kwargs), value, seed)
+        return PerImage(metric(return_aggregate=False, disable_warnings=True, normalise_func=scaled, **kwargs), value, seed)
 
     n_values = prod(shape[1:])
     metrics = {
@@ -150,7 +144,7 @@ def _of_quantus(shape: tuple[int, ...], model: nn.Module, seed: int, n_classes: 
         last: dict[str, Any] = {"return_last_correlation": True, "skip_layers": True, "similarity_func": rank_similarity}
         metrics["MPRT"] = made(quantus.MPRT, **last)
         metrics["Smooth MPRT"] = made(SmoothMPRT, nr_samples=10, **last)
-        metrics["Efficient MPRT"] = made(quantus.EfficientMPRT)
+        metrics["Efficient MPRT"] = made(quantus.EfficientMPRT, complexity_func=map_entropy)
     if n_classes > 1:
         too_few: dict[str, Any] = {} if n_values >= 7 else {"similarity_func": rank_similarity}
         metrics["Random Logit"] = made(quantus.RandomLogit, num_classes=n_classes, seed=seed % 2**32, **too_few)

@@ -1,4 +1,4 @@
-"""Metrics of Quantus as others expect them: one number an image, reproducible, and of the method that is asked for."""
+"""Metrics of Quantus that return one number an image, the same every time."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import quantus
 import torch
 from numpy.typing import ArrayLike
-from scipy.stats import ConstantInputWarning, pearsonr, rankdata
+from scipy.stats import ConstantInputWarning
 from torch import Tensor, nn
 
 from quantus_senc._host import copied, host_array, model_device
@@ -32,6 +31,7 @@ class PerImage:
 
     Examples
     --------
+    >>> import quantus
     >>> metric = PerImage(quantus.PixelFlipping(disable_warnings=True), value=curve_area)
     >>> model, x_batch, y_batch = nn.Sequential(nn.Linear(3, 2)), np.eye(3, dtype=np.float32), np.zeros(3, dtype=int)
     >>> len(metric(model, x_batch, y_batch, a_batch=x_batch))
@@ -57,53 +57,51 @@ class PerImage:
         explain_func_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> list[float]:
-        """One float an image; see the metric's own `__call__` for the parameters. The model comes out as it went in."""
+        """One float an image, NaN where a map has no order: attributions that are all equal, or not finite.
+
+        See the metric's own `__call__` for the parameters. The model comes out as it went in.
+        """
         batches = {"x_batch": x_batch, "y_batch": y_batch, "a_batch": a_batch, "s_batch": s_batch}
-        arrays = {name: None if batch is None else host_array(batch) for name, batch in batches.items()}
+        arrays = {name: host_array(batch) for name, batch in batches.items() if batch is not None}
+        explaining = {"explain_func": explain_func, "explain_func_kwargs": copied(explain_func_kwargs or {})}
         if (device := model_device(model)).type != "cpu":
             kwargs.setdefault("device", str(device))
         with preserved(model), _seeded(self.seed), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The settings for perturbing input")
             warnings.filterwarnings("ignore", category=ConstantInputWarning)
-            found = self.metric(
-                model=model,
-                explain_func=explain_func,
-                explain_func_kwargs=copied(explain_func_kwargs or {}),
-                **arrays,
-                **kwargs,
-            )
-        return [float(self.value(one)) for one in found]
+            if a_batch is None:
+                arrays["a_batch"] = self._explained(model, arrays, kwargs.get("device"), **explaining)
+            return self._scores(arrays, {"model": model, **explaining, **kwargs})
 
+    def _scores(self, arrays: dict[str, np.ndarray], call: dict[str, Any]) -> list[float]:
+        """What the metric makes of the images whose maps have an order; the others are given one, and get NaN."""
+        a_batch = arrays["a_batch"]
+        axes = tuple(range(1, a_batch.ndim))
+        fit = np.isfinite(a_batch).all(axes) & (a_batch.max(axes) > a_batch.min(axes))
+        if not fit.any():
+            return [np.nan] * len(fit)
+        ramp = np.arange(a_batch[0].size, dtype=a_batch.dtype).reshape(a_batch.shape[1:])
+        stand_ins = {
+            "a_batch": np.where(np.expand_dims(fit, axes), a_batch, ramp),
+            "x_batch": np.nan_to_num(arrays["x_batch"], posinf=0.0, neginf=0.0),
+        }
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = self.metric(**{**arrays, **stand_ins}, **call)
+            scores = np.array([self.value(one) for one in found], dtype=np.float64)
+        return np.where(fit & np.isfinite(scores), scores, np.nan).tolist()
 
-class FaithfulnessCorrelation(quantus.FaithfulnessCorrelation):
-    """Quantus's Faithfulness Correlation, for tables too: its check of the subset's size rejects them all."""
-
-    def custom_preprocess(self, **kwargs: Any) -> None:
-        """Check nothing."""
-
-
-class SmoothMPRT(quantus.SmoothMPRT):
-    """Quantus's Smooth MPRT, of the method that is asked for.
-
-    Quantus's own smooths the maps of `quantus.explain`, whatever `explain_func` it is given, and compares them with
-    `a_batch`, which is not smooth. Here all are maps of `explain_func`, smoothed by the same noise.
-    """
-
-    def __call__(self, *args: Any, a_batch: np.ndarray | None = None, **kwargs: Any) -> Any:
-        """As Quantus's, but for `a_batch`, which is not used."""
-        return super().__call__(*args, **kwargs)
-
-    def explain_smooth_batch_numpy(
-        self, model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray, std: np.ndarray, **kwargs: Any
+    @staticmethod
+    def _explained(
+        model: nn.Module,
+        arrays: dict[str, np.ndarray],
+        device: str | None,
+        explain_func: Callable[..., Any] | None,
+        explain_func_kwargs: dict[str, Any],
     ) -> np.ndarray:
-        """Mean of the maps of noisy inputs, of which the last has no noise, as in Quantus."""
-        generator = np.random.default_rng(self.seed)
-        total = 0.0
-        for sample in range(self.nr_samples):
-            noise = generator.standard_normal(x_batch.shape) * (std if sample < self.nr_samples - 1 else 0)
-            noisy = (x_batch + noise).astype(x_batch.dtype)
-            total = total + self.explain_func(model=model, inputs=noisy, targets=y_batch, **self.explain_func_kwargs)
-        return total / self.nr_samples
+        if explain_func is None:
+            raise ValueError("a_batch=None needs an explain_func; pass one, or the attributions")
+        given = {"device": device, **explain_func_kwargs} if device is not None else explain_func_kwargs
+        return host_array(explain_func(model=model, inputs=arrays["x_batch"], targets=arrays["y_batch"], **given))
 
 
 def curve_area(curve: ArrayLike) -> float:
@@ -132,19 +130,6 @@ def mean_drop(drops: ArrayLike) -> float:
     """
     values = np.asarray(drops, dtype=np.float64)
     return float(values.sum() / (len(values) + 1))
-
-
-def rank_similarity(a: np.ndarray, b: np.ndarray, batched: bool = True, **kwargs: Any) -> np.ndarray:
-    """Spearman's rho of rows (B, v), of each pair for itself; NaN for a row whose values are all equal.
-
-    Quantus's own correlates every row with every other, and loses all of them where one is constant.
-
-    Examples
-    --------
-    >>> rank_similarity(np.array([[1, 2, 9], [3, 2, 1]]), np.array([[0, 1, 2], [0, 1, 2]]))
-    array([ 1., -1.])
-    """
-    return pearsonr(rankdata(a, axis=-1), rankdata(b, axis=-1), axis=-1).statistic
 
 
 @contextmanager

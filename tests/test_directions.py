@@ -9,7 +9,8 @@ from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_fixed_random
 from quantus_senc._directions import _CONFIRMED, _CORRECTED, category, direction
-from quantus_senc._per_image import FaithfulnessCorrelation, PerImage, SmoothMPRT, curve_area, mean_drop
+from quantus_senc._per_image import PerImage, curve_area, mean_drop
+from quantus_senc._quantus import FaithfulnessCorrelation, SmoothMPRT
 from tests.conftest import image_model
 
 SIDE, N = 16, 8

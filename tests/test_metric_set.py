@@ -12,7 +12,8 @@ from torch import nn
 
 from quantus_senc import CONTROLS, explain_fixed_random, explain_random
 from quantus_senc._metric_set import _features_in_step, available_metrics, default_metrics
-from quantus_senc._per_image import PerImage, SmoothMPRT, rank_similarity
+from quantus_senc._per_image import PerImage
+from quantus_senc._quantus import SmoothMPRT, map_entropy, rank_similarity
 from tests.conftest import classes, gradient, image_model, inputs, series_model, table_model
 
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 4}}
@@ -152,7 +153,7 @@ def test_smooth_mprt_explains_by_the_method_that_it_is_given():
         return explain(model, inputs, targets)
 
     smooth = PerImage(SmoothMPRT(nr_samples=4, return_last_correlation=True, disable_warnings=True))
-    smooth(model, x, Y, a_batch=np.ones_like(x), explain_func=spy, explain_func_kwargs={"n": 3})
+    smooth(model, x, Y, a_batch=x, explain_func=spy, explain_func_kwargs={"n": 3})
     assert set(map(str, seen)) == {str((np.dtype(np.float32), {"n": 3}))}
     assert len(seen) % 4 == 0
 
@@ -220,3 +221,52 @@ def test_random_maps_are_at_the_null_of_every_test_of_randomisation():
     metrics = default_metrics(x, model, n_masks=50, n_classes=3, **data)
     for name in ("MPRT", "Smooth MPRT", "Efficient MPRT", "Random Logit"):
         assert np.abs(np.mean(scores(metrics[name], model, x, explain_random))) < 0.25, name
+
+
+BAD = {"zero": 0.0, "constant": 0.5, "NaN": np.nan, "infinite": np.inf}
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+def test_one_bad_map_is_nan_and_costs_the_others_nothing(value):
+    model, x, data = MODELS["images"]
+
+    def one_bad(model, inputs, targets, **kwargs):
+        maps = explain(model, inputs, targets)
+        near = np.abs(np.asarray(inputs) - x[1]).mean((1, 2, 3)) < 0.3
+        maps[near] = value
+        return maps
+
+    for name, metric in default_metrics(x, model, n_masks=50, n_classes=3, **data).items():
+        good, found = scores(metric, model, x), scores(metric, model, x, one_bad)
+        np.testing.assert_allclose(np.delete(found, 1), np.delete(good, 1), atol=1e-6, err_msg=name)
+        assert np.isnan(found[1]), name
+
+
+def test_an_image_of_nan_is_nan_and_costs_the_others_nothing():
+    model, x, data = MODELS["images"]
+    broken = x.copy()
+    broken[1] = np.nan
+    for name, metric in default_metrics(x, model, n_masks=50, n_classes=3, **data).items():
+        good, found = scores(metric, model, x), scores(metric, model, broken)
+        np.testing.assert_allclose(np.delete(found, 1), np.delete(good, 1), atol=1e-6, err_msg=name)
+        assert np.isnan(found[1]), name
+
+
+def test_maps_without_any_order_are_all_nan():
+    model, x, _ = MODELS["images"]
+    for metric in default_metrics(x, model, n_classes=3).values():
+        if isinstance(metric, PerImage):
+            assert np.isnan(scores(metric, model, x, lambda model, inputs, targets, **kwargs: np.zeros_like(inputs))).all()
+
+
+def test_entropy_of_maps_that_are_not_finite():
+    assert np.isnan(map_entropy(np.array([1.0, np.nan]), None))
+    np.testing.assert_allclose(map_entropy(np.arange(8.0), None, n_bins=8), np.log(8))
+
+
+def test_attributions_are_explained_where_none_are_given():
+    model, x, _ = MODELS["images"]
+    metric = default_metrics(x, model, n_classes=3)["Pixel Flipping"]
+    assert metric(model, torch.tensor(x), torch.tensor(Y), explain_func=explain) == scores(metric, model, x)
+    with pytest.raises(ValueError, match=r"a_batch=None needs an explain_func; pass one, or the attributions"):
+        metric(model, x, Y)

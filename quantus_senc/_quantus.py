@@ -1,0 +1,70 @@
+"""Metrics of Quantus, and the functions that they use, without the faults that a comparison meets."""
+
+from typing import Any
+
+import numpy as np
+import quantus
+from quantus.functions.complexity_func import discrete_entropy
+from scipy.stats import pearsonr, rankdata
+from torch import nn
+
+
+class FaithfulnessCorrelation(quantus.FaithfulnessCorrelation):
+    """Quantus's Faithfulness Correlation, for tables too: its check of the subset's size rejects them all."""
+
+    def custom_preprocess(self, **kwargs: Any) -> None:
+        """Check nothing."""
+
+
+class SmoothMPRT(quantus.SmoothMPRT):
+    """Quantus's Smooth MPRT, of the method that is asked for.
+
+    Quantus's own smooths the maps of `quantus.explain`, whatever `explain_func` it is given, and compares them with
+    `a_batch`, which is not smooth. Here all are maps of `explain_func`, smoothed by the same noise.
+    """
+
+    def __call__(self, *args: Any, a_batch: np.ndarray | None = None, **kwargs: Any) -> Any:
+        """As Quantus's, but for `a_batch`, which is not used."""
+        return super().__call__(*args, **kwargs)
+
+    def explain_smooth_batch_numpy(
+        self, model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray, std: np.ndarray, **kwargs: Any
+    ) -> np.ndarray:
+        """Mean of the maps of noisy inputs, of which the last has no noise, as in Quantus."""
+        generator = np.random.default_rng(self.seed)
+        total = 0.0
+        for sample in range(self.nr_samples):
+            noise = generator.standard_normal(x_batch.shape) * (std if sample < self.nr_samples - 1 else 0)
+            noisy = (x_batch + noise).astype(x_batch.dtype)
+            total = total + self.explain_func(model=model, inputs=noisy, targets=y_batch, **self.explain_func_kwargs)
+        return total / self.nr_samples
+
+
+def scaled(a: np.ndarray) -> np.ndarray:
+    """Attributions (B, \\*shape) over the largest magnitude in their own map; Quantus's own looks for it in the whole batch.
+
+    Examples
+    --------
+    >>> scaled(np.array([[1.0, -2.0], [0.0, 0.0], [3.0, 6.0]]))
+    array([[ 0.5, -1. ], [ 0. , 0. ], [ 0.5, 1. ]])
+    """
+    largest = np.abs(a).max(axis=tuple(range(1, a.ndim)), keepdims=True)
+    return a / np.where(largest == 0, 1, largest)
+
+
+def map_entropy(a: np.ndarray, x: np.ndarray | None, **kwargs: Any) -> np.floating:
+    """Entropy of one map's histogram; NaN for a map that is not finite, where Quantus's own raises."""
+    return np.float64(discrete_entropy(a, x, **kwargs) if np.isfinite(a).all() else np.nan)  # which can be divided by
+
+
+def rank_similarity(a: np.ndarray, b: np.ndarray, batched: bool = True, **kwargs: Any) -> np.ndarray:
+    """Spearman's rho of rows (B, v), of each pair for itself; NaN for a row whose values are all equal.
+
+    Quantus's own correlates every row with every other, and loses all of them where one is constant.
+
+    Examples
+    --------
+    >>> rank_similarity(np.array([[1, 2, 9], [3, 2, 1]]), np.array([[0, 1, 2], [0, 1, 2]]))
+    array([ 1., -1.])
+    """
+    return pearsonr(rankdata(a, axis=-1), rankdata(b, axis=-1), axis=-1).statistic
