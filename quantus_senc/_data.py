@@ -22,6 +22,7 @@ from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._perturb import Baseline, baseline_values, changed_features, eliminate
 from quantus_senc._plan import Plan
 from quantus_senc._predictions import Predictions
+from quantus_senc._runs import Latest
 from quantus_senc._segment import SegmentFunc, default_segment_func, number_labels, segment
 
 
@@ -153,10 +154,11 @@ class DataSensitivityConsistency(SensitivityConsistency):
         self.segment_func = segment_func
         self.segment_func_kwargs = segment_func_kwargs
         self.perturb_baseline = perturb_baseline
+        self._features: Latest[Tensor] = Latest()
         self._predictions = Predictions()
 
     def with_estimator(self, estimator: str) -> "DataSensitivityConsistency":
-        """The same metric with another estimator, which shares this metric's predictions of masked inputs.
+        """The same metric with another estimator, which shares this metric's features and predictions of masked inputs.
 
         Parameters
         ----------
@@ -165,7 +167,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         """
         check_estimator(estimator, self.tolerance)
         other = copy.deepcopy(self)
-        other.estimator, other._predictions = estimator, self._predictions
+        other.estimator, other._features, other._predictions = estimator, self._features, self._predictions
         return other
 
     def prepare(self, subject: Subject, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None) -> "_Features":
@@ -173,9 +175,10 @@ class DataSensitivityConsistency(SensitivityConsistency):
         inputs = torch.tensor(x_batch, dtype=None if x_batch.dtype.kind == "f" else torch.float32)
         baseline_values(inputs[:1], self.perturb_baseline, self.seed, torch.zeros(1, dtype=torch.int64))
         if labels is None:
-            segment_func = self.segment_func or default_segment_func(inputs.ndim)
-            check_segment_func(segment_func, self.segment_func_kwargs)
-            found = segment(inputs, segment_func, self.segment_func_kwargs)
+            segment_func, kwargs = self.segment_func or default_segment_func(inputs.ndim), self.segment_func_kwargs
+            check_segment_func(segment_func, kwargs)
+            key = fingerprint([x_batch, segment_func, kwargs])
+            found = self._features.of(key, lambda: segment(inputs, segment_func, kwargs))
         else:
             if labels.dtype.kind not in "iub":
                 raise ValueError(f"custom_batch of type {labels.dtype} must hold labels, one integer a position")

@@ -1,9 +1,11 @@
 """The results of the last runs, found again by what went into them."""
 
-from collections.abc import Hashable, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Generic, TypeVar
 
 from quantus_senc._fingerprint import fingerprint
+
+T = TypeVar("T")
 
 _METHOD = ("model", "x_batch", "y_batch", "explain_func", "explain_func_kwargs")
 _HOW = ("channel_first", "model_predict_kwargs", "softmax", "device", "custom_batch")
@@ -36,3 +38,22 @@ class Runs:
 
     def __reduce__(self) -> tuple[type["Runs"], tuple[()]]:
         return Runs, ()
+
+
+class Latest(Generic[T]):
+    """What was made last, and for which key.
+
+    Copies and pickles are empty.
+    """
+
+    def __init__(self) -> None:
+        self.made: list[tuple[Hashable, T]] = []
+
+    def of(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What was made for this key, or what `make` returns now."""
+        if not self.made or self.made[0][0] != key:
+            self.made = [(key, make())]
+        return self.made[0][1]
+
+    def __reduce__(self) -> tuple[type["Latest"], tuple[()]]:
+        return Latest, ()

@@ -145,3 +145,20 @@ def test_copies_know_nothing(call):
 def test_unknown_estimator():
     with pytest.raises(ValueError, match="unknown estimator 'papers'"):
         DataSensitivityConsistency(60).with_estimator("papers")
+
+
+def test_images_are_segmented_once(call):
+    segmented = []
+
+    def segment(image):
+        segmented.append(image)
+        return torch.arange(144).view(12, 12) // 24
+
+    metric = DataSensitivityConsistency(60, segment_func=segment)
+    for method in ("Saliency", "InputXGradient"):
+        predicted(metric, call, method)
+    predicted(metric.with_estimator("regression"), call)
+    assert len(segmented) == 3
+    call["x_batch"] = call["x_batch"] + 1
+    predicted(metric, call)
+    assert len(segmented) == 6
