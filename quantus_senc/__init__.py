@@ -6,6 +6,7 @@ Hanxiao Tan, "Evaluating Sensitivity Consistency of Explanations", WACV 2025.
 """
 
 from quantus_senc import plot as plot
+from quantus_senc._comparison import Comparison as Comparison
 from quantus_senc._consistency import Sensitivity as Sensitivity
 from quantus_senc._controls import CONTROLS as CONTROLS
 from quantus_senc._controls import explain_blob as explain_blob

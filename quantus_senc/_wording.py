@@ -1,0 +1,66 @@
+"""Numbers and lists in words, as reports write them."""
+
+import math
+from collections.abc import Sequence
+
+
+def number(value: float, decimals: int = 2) -> str:
+    """A number with a true minus sign; very large and very small ones in powers of ten.
+
+    Examples
+    --------
+    >>> number(-0.256), number(1.5e-7), number(0.0), number(float("nan"))
+    ('−0.26', '1.5e−07', '0.00', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    plain = value == 0 or 10**-decimals / 2 <= abs(value) < 1e5
+    return (f"{value:.{decimals}f}" if plain else f"{value:.2g}").replace("-", "−")
+
+
+def decimals_for(error: float) -> int:
+    """How many decimals show two digits of an error, at least 2 and at most 6.
+
+    Examples
+    --------
+    >>> decimals_for(0.034), decimals_for(0.0034), decimals_for(12.0), decimals_for(float("nan"))
+    (3, 4, 2, 2)
+    """
+    return 2 if not error > 0 or math.isinf(error) else min(max(1 - math.floor(math.log10(error)), 2), 6)
+
+
+def with_error(value: float, error: float) -> str:
+    """A value ± its error, as many digits as the error warrants.
+
+    Examples
+    --------
+    >>> with_error(0.51234, 0.0321), with_error(0.51234, float("nan"))
+    ('0.512 ± 0.032', '0.51')
+    """
+    if math.isnan(error):
+        return number(value)
+    decimals = decimals_for(error)
+    return f"{number(value, decimals)} ± {number(error, decimals)}"
+
+
+def ordinal(position: int) -> str:
+    """1st, 2nd, 3rd, 4th …
+
+    Examples
+    --------
+    >>> [ordinal(position) for position in (1, 2, 3, 4, 11, 12, 13, 21)]
+    ['1st', '2nd', '3rd', '4th', '11th', '12th', '13th', '21st']
+    """
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
+    return f"{position}{'th' if position % 100 in (11, 12, 13) else suffix}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts in a row, with "and" before the last.
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
