@@ -178,7 +178,10 @@ def test_verdict_says_where_controls_rank():
 
 def test_verdict_says_which_controls_nothing_beats():
     alike = np.cos(np.arange(12.0))
-    scores = {"a": {"p": alike, "q": alike[::-1] + 0.01, "random": -alike - 0.1}, "b": {"p": alike + 1, "q": alike, "random": alike}}
+    scores = {
+        "a": {"p": alike, "q": alike[::-1] + 0.01, "random": -alike - 0.1},
+        "b": {"p": alike + 1, "q": alike, "random": alike},
+    }
     text = sentences(comparison(scores, HIGHER, settings={"controls": ["random"]}))
     assert 'No informative method is clearly better than the control "random" by a.' in text
     assert "joint 2nd of 3 by b" in text
@@ -258,7 +261,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no scores.csv .*pass a folder that Comparison.save has written"):
         Comparison.load(tmp_path / "absent")
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file' cannot be written .*pass one that you may write to"):
+    with pytest.raises(OSError, match=r"file' cannot be written .*pass one that you may write to"):
         typical().save(tmp_path / "file")
     with pytest.raises(TypeError, match="settings hold what JSON cannot"):
         typical(settings={"model": torch.nn.Linear(1, 1)}).save(tmp_path)

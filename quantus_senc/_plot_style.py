@@ -1,0 +1,92 @@
+"""How pictures look: legible in grey print and for colour-blind readers."""
+
+import textwrap
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+RANK_COLOURS = "cividis"  # ever lighter, so that grey print keeps the order
+QUIET = "#767676"
+ARROWS = {"higher": "↑", "lower": "↓"}
+
+# Okabe and Ito's palette; but grey for black, which hides error bars, and wine for yellow, which paper swallows.
+_PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#882255")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
+_HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "||||", "oooo")
+_STYLE = {
+    "text.parse_math": False,  # a dollar sign in a name is no formula
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "hatch.linewidth": 0.6,
+}
+
+
+class Look(NamedTuple):
+    """By what a method is known in all pictures."""
+
+    colour: str
+    marker: str
+    hatch: str
+
+
+def look(index: int) -> Look:
+    """Of the method at a position; lists of different lengths, so that no two of the first 72 are the same."""
+    return Look(*(looks[index % len(looks)] for looks in (_PALETTE, _MARKERS, _HATCHES)))
+
+
+def style() -> AbstractContextManager[None]:
+    """Fonts and lines of all pictures; figures keep what they were made with."""
+    return plt.rc_context(_STYLE)
+
+
+def wrapped(name: str, width: int = 20) -> str:
+    """A name on at most three lines."""
+    return "\n".join(textwrap.wrap(name, width, max_lines=3, placeholder=" …")) or " "
+
+
+def one_line(name: str, width: int = 32) -> str:
+    """A name on one line, cut if need be."""
+    name = " ".join(name.split())
+    return name if len(name) <= width else f"{name[: width - 1]}…"
+
+
+def panels(n_panels: int, n_columns: int, size: tuple[float, float], **kwargs: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of at least so many axes, each of a size in inches; those beyond are switched off."""
+    n_rows = -(-n_panels // n_columns)
+    n_columns = -(-n_panels // n_rows)
+    figsize = (size[0] * n_columns, size[1] * n_rows)
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=figsize, squeeze=False, layout="constrained", **kwargs)
+    for unused in axes.flat[n_panels:]:
+        unused.set_axis_off()
+    return figure, axes
+
+
+def rank_bar(figure: Figure, axes: np.ndarray, lowest: str, highest: str) -> None:
+    """A colour bar with words at its ends, for what is coloured by rank or on a scale of its own."""
+    mappable = ScalarMappable(Normalize(0, 1), RANK_COLOURS)
+    bar = figure.colorbar(mappable, ax=axes, ticks=[0, 1], shrink=0.6, fraction=0.04, aspect=12, pad=0.01)
+    bar.ax.set_yticklabels([lowest, highest])
+    bar.ax.tick_params(length=0)
+
+
+def picture(axes: Axes, title: str, shown: np.ndarray) -> Axes:
+    """Axes that show an image."""
+    axes.set_title(title)
+    axes.set_axis_off()
+    axes.imshow(shown, cmap="gray")
+    return axes
+
+
+def displayable(image: np.ndarray) -> np.ndarray:
+    """An image (C, H, W) as (H, W, 3) in [0, 1], or the mean of its channels (H, W) if there are not three."""
+    shown = np.moveaxis(image, 0, -1) if len(image) == 3 else image.mean(0)
+    low, high = np.nanmin(shown), np.nanmax(shown)
+    return (shown - low) / max(high - low, 1e-12)

@@ -1,0 +1,93 @@
+"""A comparison on one web page that needs nothing else."""
+
+import math
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+
+from quantus_senc._comparison import Comparison
+from quantus_senc._plot_scores import scores_of
+from quantus_senc._plot_style import ARROWS
+from quantus_senc._report_pictures import pictures
+from quantus_senc._wording import decimals_for, number
+
+
+def report(comparison: Comparison) -> str:
+    """The page: verdict, table of means, pictures, agreement, metrics and settings.
+
+    Raises
+    ------
+    ValueError
+        If there are no scores.
+    """
+    arrays = scores_of(comparison)
+    summary = comparison.summary()
+    by_metric = summary.groupby("metric")["rank"]
+    summary["best"] = (summary["rank"] == by_metric.transform("min")) & (by_metric.transform("count") > 1)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("quantus_senc").joinpath("report.html.j2").read_text(encoding="utf-8"))
+    return template.render(
+        verdict=_verdict(comparison),
+        n_images=arrays.n_images(),
+        columns=_columns(comparison.metrics, arrays.metrics),
+        rows=_rows(summary, comparison.settings.get("controls", [])),
+        failures=summary[summary["failure"] != ""].to_dict("records"),
+        pictures=list(pictures(comparison)),
+        agreement=_agreement(comparison.agreement()),
+        metrics=_columns(comparison.metrics, list(comparison.metrics["metric"])),
+        settings=comparison.settings,
+    )
+
+
+def _verdict(comparison: Comparison) -> list[tuple[str, str]]:
+    """The sentences, with the category that one is about apart."""
+    subjects = [f"{category}:" for category in comparison.metrics["category"].unique()]
+    split = [(next(filter(sentence.startswith, subjects), ""), sentence) for sentence in comparison.verdict()]
+    return [(subject, sentence.removeprefix(subject)) for subject, sentence in split]
+
+
+def _columns(metrics: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
+    """The descriptions of the metrics named."""
+    described = metrics.assign(arrow=metrics["direction"].map(ARROWS)).set_index("metric", drop=False)
+    return described.loc[names].to_dict("records")
+
+
+def _rows(summary: pd.DataFrame, controls: list[str]) -> list[dict[str, Any]]:
+    """A row a method, with a cell a metric."""
+    decimals = {name: decimals_for(errors.median()) for name, errors in summary.groupby("metric")["error"]}
+    return [
+        {
+            "method": method,
+            "control": method in controls,
+            "cells": [_cell(cell, decimals[cell["metric"]]) for cell in cells.to_dict("records")],
+        }
+        for method, cells in summary.groupby("method", sort=False)
+    ]
+
+
+def _cell(cell: dict[str, Any], decimals: int) -> dict[str, Any]:
+    """Numbers as the table shows them, and the one that it is sorted by."""
+    shown = {name: "" if math.isnan(cell[name]) else number(cell[name], decimals) for name in ("mean", "error", "mask_error")}
+    value = "" if math.isnan(cell["mean"]) else repr(float(cell["mean"]))
+    return shown | {
+        "value": value,
+        "rank": f"{cell['rank']:g}",
+        **{name: cell[name] for name in ("best", "n_images", "failure")},
+    }
+
+
+def _agreement(agreement: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row a pair, and what its interval says."""
+    return [
+        {
+            "names": (row.metric_a, row.metric_b),
+            "n_methods": row.n_methods,
+            "tau": number(row.tau),
+            "value": "" if math.isnan(row.tau) else repr(float(row.tau)),
+            "interval": "–" if math.isnan(row.low) else f"{number(row.low)} to {number(row.high)}",
+            "reading": "alike" if row.low > 0 else "opposed" if row.high < 0 else "unknown" if math.isnan(row.low) else "open",
+        }
+        for row in agreement.itertuples()
+    ]

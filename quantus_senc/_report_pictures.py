@@ -1,0 +1,108 @@
+"""The pictures of a report, with captions that say how to read them."""
+
+import base64
+import io
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from quantus_senc import plot
+from quantus_senc._comparison import Comparison
+from quantus_senc._examples import Examples
+from quantus_senc._wording import listed
+
+_DPI = 144
+_CSS_DPI = 96  # pixels of a browser in an inch
+
+RANKS = (
+    "The rank of each method, line by line from metric to metric, 1st on top. Where lines cross between two categories, the "
+    "choice of the metric decides which method is called best: Binder et al. (CVPR 2023) found such a gap between "
+    "randomisation checks and faithfulness, because maps of noise pass randomisation checks. Controls are dashed: a metric "
+    "that puts them high rewards something else than information about the model. Methods on one grey bar tie; hollow marks "
+    "below the ranks have no score. Ranks have errors, too: see the means."
+)
+MEANS = (
+    "Mean score over images by method, a panel for each metric, with standard errors (spread of the images). Each metric has a "
+    "scale of its own. ↑: higher is better; ↓: lower is better."
+)
+DISTRIBUTIONS = (
+    "The scores of single images. Boxes span the quartiles, the line in them is the median, whiskers reach up to 1.5 times the "
+    "box; points, where there are few, are images. Boxes that overlap may still differ clearly, as all methods explain the "
+    "same images: the verdict compares image by image."
+)
+AGREEMENT = (
+    "Do two metrics rank the methods alike? Kendall's tau is 1 if they rank them in the same order and −1 if in the opposite "
+    "one, each in its own better direction. Numbers in brackets on white stripes are not sure: the 95 % interval (bootstrap "
+    "over images) includes 0 or is unknown."
+)
+MAPS = (
+    "The image and what each method attributes the prediction to. Every map has a scale of its own, from its darkest to its "
+    "lightest value, which stands below; those with negative values are centred, so that 0 is in the middle of the scale."
+)
+FEATURES = (
+    "Are prediction and explanation sensitive to the same features (Tan, WACV 2025)? Random groups of features are eliminated. "
+    "The lighter a feature, the more of the prediction, or of the explanation, remains when the feature does. SenC is the rank "
+    "correlation of a method's picture with the prediction's: a consistent method looks like the prediction here, whatever its "
+    "attribution map looks like."
+)
+UNITS = (
+    "The same for the units of a layer, such as the output channels of a convolution: a square is a unit, the lighter the more "
+    "sensitive. A consistent method looks like the prediction."
+)
+
+
+class Picture(NamedTuple):
+    """A figure as a page shows it: PNG in base64, width in CSS pixels."""
+
+    heading: str
+    png: str
+    width: int
+    alt: str
+    caption: str
+
+
+def pictures(comparison: Comparison) -> Iterator[Picture]:
+    """Those that there is something to draw for."""
+    scored = comparison.summary().dropna(subset="mean")
+    methods, metrics = list(scored["method"].unique()), list(scored["metric"].unique())
+    by = f"{listed(methods)} by {listed(metrics)}; the numbers are in the table of means"
+    if len(methods) > 1 and len(metrics) > 1:
+        yield _picture("Ranks from metric to metric", f"Ranks of {by}.", RANKS, plot.rank_lines(comparison))
+    yield _picture("Mean scores", f"Bars of the mean scores of {by}.", MEANS, plot.mean_scores(comparison))
+    if scored["n_images"].max() > 1:
+        boxes = plot.score_distributions(comparison)
+        yield _picture("Scores of single images", f"Boxes of the scores of {by}.", DISTRIBUTIONS, boxes)
+    if comparison.agreement()["tau"].notna().any():
+        alt = f"Matrix of Kendall's tau of {listed(metrics)}; the numbers are in the table of agreement."
+        yield _picture("Agreement of metrics", alt, AGREEMENT, plot.agreement(comparison))
+    if comparison.examples is not None:
+        yield from _of_image(comparison.examples)
+
+
+def _of_image(examples: Examples) -> Iterator[Picture]:
+    of = f"of one image, explained class {examples.target}"
+    if examples.maps:
+        alt = f"Attribution maps {of}, by {listed(list(examples.maps))}."
+        figure = plot.attributions(examples.image, examples.maps)
+        yield _picture("Attribution maps of one image", alt, MAPS, figure)
+    if examples.features:
+        alt = f"Sensitivity of the features {of}: prediction, {listed(list(examples.features))}."
+        figure = plot.data_sensitivity(examples.image, examples.features)
+        yield _picture("Sensitivity of its features", alt, FEATURES, figure)
+    if examples.units:
+        alt = f"Sensitivity of a layer's units {of}: prediction, {listed(list(examples.units))}."
+        figure = plot.parameter_sensitivity(examples.units, n_columns=6)
+        yield _picture("Sensitivity of a layer's units", alt, UNITS, figure)
+
+
+def _picture(heading: str, alt: str, caption: str, figure: Figure) -> Picture:
+    """The figure, which is closed."""
+    file = io.BytesIO()
+    try:
+        figure.savefig(file, format="png", dpi=_DPI)
+    finally:
+        plt.close(figure)
+    width = round(figure.get_figwidth() * _CSS_DPI)
+    return Picture(heading, base64.b64encode(file.getvalue()).decode("ascii"), width, alt, caption)
