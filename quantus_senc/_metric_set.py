@@ -1,6 +1,6 @@
 """The metrics that a comparison runs unless told otherwise: ours, and the best known of Quantus's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -9,6 +9,7 @@ import quantus
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from quantus_senc._arguments import check_known
 from quantus_senc._data import DataSensitivityConsistency
 from quantus_senc._directions import category as category
 from quantus_senc._directions import direction as direction
@@ -38,6 +39,45 @@ def available_metrics() -> list[str]:
     ['SenC', 'Top-1', 'Top-3']
     """
     return [*_OWN, *_OF_QUANTUS]
+
+
+def named_metrics(
+    metrics: str | Sequence[str] | Mapping[str, Any] | None, x_batch: np.ndarray, model: nn.Module, **parameters: Any
+) -> dict[str, Any]:
+    """The metrics of a comparison, by the names that they have in it.
+
+    Parameters
+    ----------
+    metrics
+        Names of `available_metrics`; or a dict from any name to one of these names, or to a metric. None for all that apply.
+    x_batch, model, parameters
+        As for `default_metrics`.
+
+    Raises
+    ------
+    ValueError
+        If a metric is unknown, with the nearest that is known, or does not apply to the data and the model.
+    """
+    known = default_metrics(x_batch, model, **parameters)
+    if metrics is None:
+        return known
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    if not isinstance(metrics, Mapping):
+        metrics = {name: name for name in metrics}
+    if not metrics:
+        raise ValueError(f"metrics={metrics!r} must name at least one; known: {', '.join(available_metrics())}")
+    return {str(name): _metric(value, known) for name, value in metrics.items()}
+
+
+def _metric(value: Any, known: Mapping[str, Any]) -> Any:
+    if not isinstance(value, str):
+        if not callable(value) or isinstance(value, type):
+            raise ValueError(f"metrics hold {value!r}, which is no metric; pass an instance, such as quantus.IROF()")
+        return value
+    check_known("metric", value, available_metrics())
+    if value not in known:
+        raise ValueError(f"metric {value!r} does not apply to these inputs and this model; leave it out")
+    return known[value]
 
 
 def default_metrics(
@@ -113,7 +153,7 @@ def _own(model: nn.Module, masks: dict[str, Any], data: dict[str, Any]) -> dict[
         "SenC": senc,
         "Top-1": senc.top_k(1),
         "Top-3": senc.top_k(3),
-        "SenC (paper)": DataSensitivityConsistency(estimator="paper", **masks, **data),
+        "SenC (paper)": senc.with_estimator("paper"),
     }
     if layers := _first_layer(model):
         metrics["Parameter SenC"] = ParameterSensitivityConsistency(estimator="regression", layers=layers, **masks)

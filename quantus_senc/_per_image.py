@@ -1,18 +1,17 @@
 """Metrics of Quantus that return one number an image, the same every time."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from scipy.stats import ConstantInputWarning
 from torch import Tensor, nn
 
 from quantus_senc._host import copied, host_array, model_device
 from quantus_senc._preserve import preserved
+from quantus_senc._seeds import seeded
 
 
 class PerImage:
@@ -66,7 +65,7 @@ class PerImage:
         explaining = {"explain_func": explain_func, "explain_func_kwargs": copied(explain_func_kwargs or {})}
         if (device := model_device(model)).type != "cpu":
             kwargs.setdefault("device", str(device))
-        with preserved(model), _seeded(self.seed), warnings.catch_warnings():
+        with preserved(model), seeded(self.seed), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The settings for perturbing input")
             warnings.filterwarnings("ignore", category=ConstantInputWarning)
             if a_batch is None:
@@ -130,16 +129,3 @@ def mean_drop(drops: ArrayLike) -> float:
     """
     values = np.asarray(drops, dtype=np.float64)
     return float(values.sum() / (len(values) + 1))
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """A block whose draws from NumPy's and torch's global generators are a function of the seed."""
-    state = np.random.get_state()  # noqa: NPY002  Quantus draws from it
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            np.random.set_state(state)  # noqa: NPY002

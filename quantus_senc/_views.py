@@ -23,6 +23,7 @@ class View:
         Whose runs to use.
     """
 
+    name: str
     evaluation_category = EvaluationCategory.FAITHFULNESS
 
     def __init__(self, metric: "SensitivityConsistency") -> None:

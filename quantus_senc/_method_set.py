@@ -1,0 +1,89 @@
+"""The explanation methods that a comparison runs, by name."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from quantus_senc._arguments import check_explain_func, check_known
+from quantus_senc._controls import CONTROLS
+from quantus_senc._explainer import explain
+from quantus_senc._methods import METHODS, method_named
+
+DEFAULT_METHODS = ("Saliency", "GuidedBackprop", "IntegratedGradients", "LRP", "GradCAM", "DeepLift", "random")
+
+
+@dataclass(frozen=True)
+class Method:
+    """An explanation method as Quantus's metrics are given it."""
+
+    explain_func: Callable[..., Any]
+    explain_func_kwargs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is known to explain nothing."""
+        function = self.explain_func
+        while isinstance(function, functools.partial):
+            function = function.func
+        return function in CONTROLS.values()
+
+    def __str__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.explain_func_kwargs.items())
+        return f"{getattr(self.explain_func, '__name__', repr(self.explain_func))}({arguments})"
+
+
+def available_methods() -> list[str]:
+    """Names of explanation methods and controls.
+
+    Examples
+    --------
+    >>> available_methods()[:2], available_methods()[-2:]
+    (['Saliency', 'Gradient'], ['blob', 'input'])
+    """
+    return [*METHODS, *CONTROLS]
+
+
+def named_methods(methods: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Method]:
+    """The methods of a comparison, by the names that they have in it.
+
+    Parameters
+    ----------
+    methods
+        Names of methods of `quantus_senc.explain` and of controls; or a dict from any name to one of these names, to keywords
+        of `explain` (of the method of that name, unless they have a `method`), to an `explain_func`, or to a pair of an
+        `explain_func` and its keywords.
+
+    Raises
+    ------
+    ValueError
+        If a method is unknown, with the nearest that is known.
+    """
+    if isinstance(methods, str):
+        methods = [methods]
+    if not isinstance(methods, Mapping):
+        methods = {name: name for name in methods}
+    if not methods:
+        raise ValueError(f"methods={methods!r} must name at least one; known: {', '.join(available_methods())}")
+    return {str(name): _method(str(name), value) for name, value in methods.items()}
+
+
+def _method(name: str, value: Any) -> Method:
+    if isinstance(value, str):
+        return _known(value)
+    if isinstance(value, Mapping):
+        known = _known(str(value.get("method", name)))
+        return Method(known.explain_func, {**known.explain_func_kwargs, **{k: v for k, v in value.items() if k != "method"}})
+    explain_func, kwargs = value if isinstance(value, tuple) and len(value) == 2 else (value, {})
+    check_explain_func(explain_func, kwargs)
+    return Method(explain_func, dict(kwargs))
+
+
+def _known(name: str) -> Method:
+    if name in CONTROLS:
+        return Method(CONTROLS[name])
+    try:
+        return Method(explain, {"method": method_named(name)})
+    except ValueError:
+        check_known("method", name, available_methods())
+        raise
