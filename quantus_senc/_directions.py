@@ -12,6 +12,9 @@ _LINEAR = "the true attribution of a linear model gets {} values than its revers
 _BLIND = "a map that follows the weights gets {} values than one that is blind to them"
 _CLASSES = "a map that differs between classes gets {} values than one that is the same for all"
 _INSIDE = "attribution inside the object gets {} values than attribution outside"
+_NOISE = "the true attribution of a linear model gets {} values than noise"
+_STABLE = "a map that never changes gets {} values than one that is new for every input"
+_SPARSE = "attribution of a single pixel gets {} values than attribution of all"
 
 # What tests/test_directions.py shows, for each direction that is right.
 _CONFIRMED: dict[type, str] = {
@@ -36,12 +39,31 @@ _CONFIRMED: dict[type, str] = {
     quantus.RelevanceMassAccuracy: _INSIDE,
     quantus.RelevanceRankAccuracy: _INSIDE,
     quantus.TopKIntersection: _INSIDE,
+    quantus.MonotonicityCorrelation: _NOISE,
+    quantus.NonSensitivity: _NOISE,
+    quantus.Completeness: _NOISE,
+    quantus.AvgSensitivity: _STABLE,
+    quantus.MaxSensitivity: _STABLE,
+    quantus.LocalLipschitzEstimate: _STABLE,
+    quantus.Continuity: _STABLE,
+    quantus.RelativeInputStability: _STABLE,
+    quantus.RelativeOutputStability: _STABLE,
+    quantus.RelativeRepresentationStability: _STABLE,
+    quantus.InputInvariance: _STABLE,
+    quantus.Sparseness: _SPARSE,
+    quantus.Complexity: _SPARSE,
+    quantus.EffectiveComplexity: _SPARSE,
 }
 
 # What they show where it is wrong.
 _CORRECTED: dict[type, tuple[str, str]] = {
     quantus.RegionPerturbation: ("higher", "it returns drops of the prediction, and " + _LINEAR),
     quantus.Consistency: ("higher", "it returns how many equally explained inputs are predicted alike, and " + _CLASSES),
+}
+
+# What they show of a metric that has no better end.
+_VOID: dict[type, str] = {
+    quantus.Monotonicity: "void: it replaces black pixels by black ones, and every attribution gets 1",
 }
 
 
@@ -73,6 +95,8 @@ def direction(metric: Any) -> tuple[str, str]:
         if cls in _CORRECTED:
             right, reason = _CORRECTED[cls]
             return right, f"{by} declares {said}, but {reason.format(right)}"
+        if cls in _VOID:
+            return end, f"declared by {by} ({said}); {_VOID[cls]}"
         if cls in _CONFIRMED:
             return end, f"declared by {by} ({said}); confirmed: {_CONFIRMED[cls].format(end)}"
     return end, f"declared by {by} ({said}); not checked"

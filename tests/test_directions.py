@@ -7,7 +7,7 @@ import torch
 from quantus.functions.discretise_func import rank
 from torch import nn
 
-from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_fixed_random
+from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_fixed_random, explain_random
 from quantus_senc._directions import _CONFIRMED, _CORRECTED, category, direction
 from quantus_senc._per_image import PerImage, curve_area, mean_drop
 from quantus_senc._quantus import FaithfulnessCorrelation, SmoothMPRT
@@ -41,6 +41,16 @@ def reverse(model, inputs, targets, **kwargs):
 
 def per_class(model, inputs, targets, **kwargs):
     return explain_fixed_random(model, inputs, targets, per_class=True)
+
+
+def noise(model, inputs, targets, **kwargs):
+    return explain_random(model, inputs, targets) - 0.5
+
+
+def one_pixel(model, inputs, targets, **kwargs):
+    maps = np.full(inputs.shape, 1e-6, dtype=np.float32)
+    maps[:, :, 3, 3] = 1
+    return maps
 
 
 OBJECT = np.zeros((N, 1, SIDE, SIDE), dtype=int)
@@ -83,6 +93,24 @@ OBJECTS = [
     quantus.RelevanceRankAccuracy(**QUIET),
     quantus.TopKIntersection(k=20, **QUIET),
 ]
+
+NOISE = [
+    quantus.MonotonicityCorrelation(features_in_step=4, nr_samples=5, **QUIET),
+    quantus.NonSensitivity(features_in_step=1, **QUIET),
+    quantus.Completeness(normalise=False, abs=False, **QUIET),
+]
+FEW = {"nr_samples": 3, "return_nan_when_prediction_changes": False, **QUIET}
+STABLE = [
+    quantus.AvgSensitivity(**FEW),
+    quantus.MaxSensitivity(**FEW),
+    quantus.LocalLipschitzEstimate(**FEW),
+    quantus.Continuity(nr_steps=5, **QUIET),
+    quantus.RelativeInputStability(**FEW),
+    quantus.RelativeOutputStability(**FEW),
+    quantus.RelativeRepresentationStability(**FEW),
+    quantus.InputInvariance(**QUIET),
+]
+SPARSE = [quantus.Sparseness(**QUIET), quantus.Complexity(**QUIET), quantus.EffectiveComplexity(**QUIET)]
 
 
 def mean(scores):
@@ -151,6 +179,37 @@ def test_attribution_inside_the_object_is_better_than_outside(metric):
     assert_better(metric, linear_model(), images(), y, inside, outside, s_batch=OBJECT, explain_func_kwargs={})
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("metric", NOISE, ids=names)
+def test_what_a_linear_model_adds_up_is_better_than_noise(metric):
+    model, x = linear_model(), images()
+    nn.init.zeros_(model[1].bias)
+    y = model(torch.tensor(x)).argmax(1).numpy()
+    assert_better(metric, model, x, y, contributions, noise, softmax=False, explain_func_kwargs={})
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("metric", STABLE, ids=names)
+def test_maps_that_never_change_are_better_than_new_ones(metric):
+    model = image_model(1, SIDE)
+    y = model(torch.tensor(images())).argmax(1).numpy()
+    assert_better(metric, model, images(), y, explain_fixed_random, explain_random, explain_func_kwargs={})
+
+
+@pytest.mark.parametrize("metric", SPARSE, ids=names)
+def test_attribution_of_one_pixel_is_better_than_of_all(metric):
+    y = np.arange(N) % 3
+    assert_better(metric, linear_model(), images(), y, one_pixel, explain_fixed_random, explain_func_kwargs={})
+
+
+def test_monotonicity_is_void():
+    model, x = linear_model(), images()
+    y, metric = np.arange(N) % 3, quantus.Monotonicity(features_in_step=16, **QUIET)
+    for explain in (contributions, reverse, noise):
+        assert all(metric(model=model, x_batch=x, y_batch=y, a_batch=explain(model, x, y), explain_func=explain))
+    assert "; void: it replaces black pixels by black ones" in direction(metric)[1]
+
+
 def descending_table():
     model = nn.Sequential(nn.Linear(8, 3)).eval()
     with torch.no_grad():
@@ -191,14 +250,18 @@ def test_true_attribution_has_higher_sensitivity_consistency(estimator):
 
 
 def test_every_direction_that_is_said_to_be_checked_is():
-    metrics = [getattr(metric, "metric", metric) for metric in (*ATTRIBUTION, *WEIGHTS, *CLASSES, *OBJECTS)]
+    every = (*ATTRIBUTION, *WEIGHTS, *CLASSES, *OBJECTS, *NOISE, *STABLE, *SPARSE)
+    metrics = [getattr(metric, "metric", metric) for metric in every]
     checked = {cls for metric in metrics for cls in type(metric).__mro__}
     ours = {cls for cls in _CONFIRMED if cls.__module__.startswith("quantus_senc")}
     assert {*_CONFIRMED, *_CORRECTED} - ours - checked == {quantus.IROF}
 
 
 def test_directions_of_metrics_that_nobody_has_checked():
-    assert direction(quantus.Sparseness(**QUIET)) == ("higher", "declared by Quantus (ScoreDirection.HIGHER); not checked")
+    class Unknown:
+        score_direction = quantus.Sparseness.score_direction
+
+    assert direction(Unknown()) == ("higher", "declared by the metric (ScoreDirection.HIGHER); not checked")
     assert direction(lambda **kwargs: [0.0]) == ("higher", "assumed: the metric has no score_direction")
     standard_error = DataSensitivityConsistency().standard_error()
     assert direction(standard_error) == ("lower", "declared by this package (ScoreDirection.LOWER); not checked")
