@@ -56,7 +56,7 @@ class PerImage:
         explain_func_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> list[float]:
-        """One float an image, NaN where a map has no order: attributions that are all equal, or not finite.
+        """One float an image, NaN where attributions are all equal, or they or the image not finite.
 
         See the metric's own `__call__` for the parameters. The model comes out as it went in.
         """
@@ -73,16 +73,17 @@ class PerImage:
             return self._scores(arrays, {"model": model, **explaining, **kwargs})
 
     def _scores(self, arrays: dict[str, np.ndarray], call: dict[str, Any]) -> list[float]:
-        """What the metric makes of the images whose maps have an order; the others are given one, and get NaN."""
-        a_batch = arrays["a_batch"]
+        """What the metric makes of finite images whose maps have an order; the others are given both, and get NaN."""
+        x_batch, a_batch = arrays["x_batch"], arrays["a_batch"]
         axes = tuple(range(1, a_batch.ndim))
         fit = np.isfinite(a_batch).all(axes) & (a_batch.max(axes) > a_batch.min(axes))
+        fit &= np.isfinite(x_batch).reshape(len(x_batch), -1).all(1)
         if not fit.any():
             return [np.nan] * len(fit)
         ramp = np.arange(a_batch[0].size, dtype=a_batch.dtype).reshape(a_batch.shape[1:])
         stand_ins = {
             "a_batch": np.where(np.expand_dims(fit, axes), a_batch, ramp),
-            "x_batch": np.nan_to_num(arrays["x_batch"], posinf=0.0, neginf=0.0),
+            "x_batch": np.nan_to_num(x_batch, posinf=0.0, neginf=0.0),
         }
         with np.errstate(divide="ignore", invalid="ignore"):
             found = self.metric(**{**arrays, **stand_ins}, **call)

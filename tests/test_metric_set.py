@@ -242,12 +242,13 @@ def test_one_bad_map_is_nan_and_costs_the_others_nothing(value):
         assert np.isnan(found[1]), name
 
 
-def test_an_image_of_nan_is_nan_and_costs_the_others_nothing():
+@pytest.mark.parametrize("method", [explain, explain_fixed_random], ids=["NaN too", "finite"])
+def test_an_image_of_nan_is_nan_and_costs_the_others_nothing(method):
     model, x, data = MODELS["images"]
     broken = x.copy()
     broken[1] = np.nan
     for name, metric in default_metrics(x, model, n_masks=50, n_classes=3, **data).items():
-        good, found = scores(metric, model, x), scores(metric, model, broken)
+        good, found = scores(metric, model, x, method), scores(metric, model, broken, method)
         np.testing.assert_allclose(np.delete(found, 1), np.delete(good, 1), atol=1e-6, err_msg=name)
         assert np.isnan(found[1]), name
 
