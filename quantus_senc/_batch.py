@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from quantus_senc._chunks import BatchLimit
 from quantus_senc._explain import Subject
 from quantus_senc._masks import MaskDesign
+from quantus_senc._philox import random_uniform
 from quantus_senc._plan import Plan
 from quantus_senc._similarity import centred_ranks, has_no_ranks, rank_correlation, ranked_alike
 from quantus_senc._survey import Survey
@@ -41,10 +42,24 @@ class Originals:
         ----------
         Tan, WACV 2025, Eq. 1 to 3.
         """
-        shape, own = (len(images), -1), images.to(confidence.device)
-        change = (self.confidence[own, None] - confidence.view(shape)).abs()
-        similarity, constant = rank_correlation(self.ranks[own, None], attribution.view(*change.shape, -1))
-        return torch.stack([1 - change.to(similarity), similarity], 1), constant
+        similarity, constant = self.similarity(images, attribution)
+        return torch.stack([1 - self.change(images, confidence).to(similarity), similarity], 1), constant
+
+    def change(self, images: Int64[Tensor, " b"], confidence: Float[Tensor, " N"]) -> Float[Tensor, "b k"]:
+        """Confidence change under some images' masks."""
+        return (self.confidence[images.to(confidence.device), None] - confidence.view(len(images), -1)).abs()
+
+    def similarity(
+        self, images: Int64[Tensor, " b"], attribution: Float[Tensor, "N n"]
+    ) -> tuple[Float[Tensor, "b k"], Bool[Tensor, "b k"]]:
+        """Explanation similarity under some images' masks, and which attributions have no ranks."""
+        own, shape = images.to(attribution.device), (len(images), -1, attribution.shape[1])
+        return rank_correlation(self.ranks[own, None], attribution.view(shape))
+
+    def digests(self) -> Float[Tensor, "B d"]:
+        """A few sums of the ranks of each image, with signs: other ranks have others."""
+        streams = torch.arange(4, device=self.ranks.device)
+        return self.ranks @ (random_uniform(0, streams, self.ranks.shape[1]).T - 0.5)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,11 @@ from quantus_senc._batch import Batch
 from quantus_senc._chunks import Chunk
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
+from quantus_senc._findings import Findings
 from quantus_senc._fingerprint import fingerprint
 from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._perturb import Baseline, baseline_values, changed_features, eliminate
 from quantus_senc._plan import Plan
-from quantus_senc._predictions import Predictions
-from quantus_senc._runs import Latest
 from quantus_senc._segment import SegmentFunc, default_segment_func, number_labels, segment
 
 
@@ -154,11 +153,10 @@ class DataSensitivityConsistency(SensitivityConsistency):
         self.segment_func = segment_func
         self.segment_func_kwargs = segment_func_kwargs
         self.perturb_baseline = perturb_baseline
-        self._features: Latest[Tensor] = Latest()
-        self._predictions = Predictions()
+        self._findings = Findings()
 
     def with_estimator(self, estimator: str) -> "DataSensitivityConsistency":
-        """The same metric with another estimator, which shares this metric's features and predictions of masked inputs.
+        """The same metric with another estimator, which shares what this one finds for masked inputs.
 
         Parameters
         ----------
@@ -167,7 +165,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         """
         check_estimator(estimator, self.tolerance)
         other = copy.deepcopy(self)
-        other.estimator, other._features, other._predictions = estimator, self._features, self._predictions
+        other.estimator, other._findings = estimator, self._findings
         return other
 
     def prepare(self, subject: Subject, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None) -> "_Features":
@@ -178,7 +176,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
             segment_func, kwargs = self.segment_func or default_segment_func(inputs.ndim), self.segment_func_kwargs
             check_segment_func(segment_func, kwargs)
             key = fingerprint([x_batch, segment_func, kwargs])
-            found = self._features.of(key, lambda: segment(inputs, segment_func, kwargs))
+            found = self._findings.features.of(key, lambda: segment(inputs, segment_func, kwargs))
         else:
             if labels.dtype.kind not in "iub":
                 raise ValueError(f"custom_batch of type {labels.dtype} must hold labels, one integer a position")
@@ -194,7 +192,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
         )
         self.plan.check(int(free.sum(1).max()), "features")
         how = [subject.model_kwargs, subject.softmax, found, self.perturb_baseline, self.seed, self.mask_rate]
-        self._predictions.recall(fingerprint([subject.model, x_batch, y_batch, how]), len(x_batch))
+        method = [subject.explain_func, subject.explain_func_kwargs, subject.normalise_func, subject.absolute]
+        self._findings.recall(fingerprint([subject.model, x_batch, y_batch, how]), fingerprint(method), len(x_batch))
         return _Features(found, free)
 
     def _free_features(
@@ -223,17 +222,24 @@ class DataSensitivityConsistency(SensitivityConsistency):
         plan = self._plan_for(batch, free.sum(1).tolist())
         survey = batch.survey(plan, plan.design(indices, free.to(device)), prepared.labels[batch.images])
         listed = torch.tensor(survey.design.complete)
-        self._predictions.compare(batch.images.start, batch.originals.confidence)
+        self._findings.compare(batch.images.start, batch.originals)
 
         def weigh(active: Int64[Tensor, " b"], chunk: Chunk) -> None:
             images = active[slice(*chunk.images)]
-            masks = survey.masks(images, chunk.masks)
-            perturbed = eliminate(inputs[images], labels[images], masks, baselines[images]).flatten(0, 1)
-            classes = targets[images].repeat_interleave(chunk.n_masks)
-            predict = partial(subject.confidence, perturbed, classes)
-            confidence = self._predictions.of(batch.images.start + images, chunk.masks, listed[images], predict)
-            attribution = subject.attribution(perturbed, classes)
-            survey.add(images, chunk.masks, masks, *batch.originals.compare(images, confidence, attribution))
+            masks, classes = survey.masks(images, chunk.masks), targets[images].repeat_interleave(chunk.n_masks)
+
+            @cache  # both may need it
+            def perturbed() -> Tensor:
+                return eliminate(inputs[images], labels[images], masks, baselines[images]).flatten(0, 1)
+
+            weights = self._findings.weights(
+                batch.images.start + images,
+                chunk.masks,
+                listed[images],
+                lambda: batch.originals.change(images, subject.confidence(perturbed(), classes)),
+                lambda: batch.originals.similarity(images, subject.attribution(perturbed(), classes)),
+            )
+            survey.add(images, chunk.masks, masks, *weights)
             batch.progress.update(chunk.n_pairs)
 
         for active, numbers in survey.rounds(batch.progress):

@@ -110,7 +110,7 @@ class Scoring:
                 f"it returned a {type(returned).__name__}, not one number for each of {len(self.x_batch)} images; pass "
                 "a metric that returns no aggregate, no curve and no dict"
             )
-        return scores.tolist()  # type: ignore[no-any-return]
+        return scores.tolist()
 
     def _nothing(self, failure: str) -> tuple[list[float], list[float], str]:
         nan = [np.nan] * len(self.x_batch)

@@ -162,3 +162,58 @@ def test_images_are_segmented_once(call):
     call["x_batch"] = call["x_batch"] + 1
     predicted(metric, call)
     assert len(segmented) == 6
+
+
+class Explained:
+    """An explanation method that counts the samples it is given, and whose map its caller can change."""
+
+    def __init__(self):
+        self.samples, self.method, self.generator = 0, "Saliency", None
+
+    def __call__(self, model, inputs, targets, **kwargs):
+        self.samples += len(inputs)
+        maps = quantus.explain(model, inputs, targets, method=self.method)
+        return maps if self.generator is None else maps * self.generator.random(maps.shape)
+
+
+def test_other_estimator_reads_what_the_method_explained(call):
+    call["explain_func"] = method = Explained()
+    regression = DataSensitivityConsistency(60, estimator="regression", **KWARGS)
+    predicted(regression, call)
+    method.samples = 0
+    paper = regression.with_estimator("paper")
+    predicted(paper, call)
+    assert method.samples <= 10
+    for record in paper.sensitivities:
+        assert record.n_masks == 60
+
+
+def test_method_that_has_changed_explains_anew(call):
+    call["explain_func"] = method = Explained()
+    metric = DataSensitivityConsistency(60, **KWARGS)
+    _, first = predicted(metric, call)
+    method.method = "InputXGradient"
+    _, second = predicted(metric, call)
+    assert second != first
+    np.testing.assert_allclose(second, predicted(DataSensitivityConsistency(60, **KWARGS), call)[1], atol=1e-9)
+
+
+def test_random_method_draws_anew(call):
+    call["explain_func"] = method = Explained()
+    method.generator = np.random.default_rng(0)
+    metric = DataSensitivityConsistency(60, **KWARGS)
+    assert predicted(metric, call)[1] != predicted(metric, call)[1]
+
+
+def test_constant_attributions_are_remembered_as_such(call):
+    call["explain_func"] = lambda model, inputs, targets, **kwargs: (
+        inputs * (inputs.flatten(1).mean(1) > 0.25).view(-1, 1, 1, 1)
+    )
+    metric = DataSensitivityConsistency(60, mask_rate=0.5, **KWARGS)
+    predicted(metric, call)
+    first = [record.n_constant for record in metric.sensitivities]
+    predicted(metric.with_estimator("paper"), call)
+    again = metric.with_estimator("paper")
+    predicted(again, call)
+    assert [record.n_constant for record in again.sensitivities] == first
+    assert min(first) > 0
