@@ -1,6 +1,7 @@
 """Pictures of layers: the sensitivities of their units, and their scores."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -11,7 +12,6 @@ from torch import Tensor
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._plot_style import RANK_COLOURS, look, one_line, panels, rank_bar, style, wrapped
 from quantus_senc._similarity import centred_ranks
-from quantus_senc._wording import number
 
 
 def parameter_sensitivity(sensitivities: Mapping[str, Sensitivity], n_columns: int = 4) -> Figure:
@@ -44,7 +44,7 @@ def parameter_sensitivity(sensitivities: Mapping[str, Sensitivity], n_columns: i
     if len(counts) != 1:
         raise ValueError(f"sensitivities are of {sorted(counts)} units; pass records of one layer, one for each method")
     shown = {"prediction": next(iter(sensitivities.values())).prediction}
-    shown |= {f"{wrapped(name)}\nSenC {number(record.score)}": record.explanation for name, record in sensitivities.items()}
+    shown |= {f"{wrapped(name)}\nSenC {record.score:.2f}": record.explanation for name, record in sensitivities.items()}
     return _unit_panels(shown, n_columns)
 
 
@@ -81,7 +81,13 @@ def layer_scores(scores: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
             values, (colour, _, hatch) = np.array([by_layer[name] for name in names], dtype=float), look(index)
             errors = np.nanstd(values, 1) / np.sqrt(np.maximum((~np.isnan(values)).sum(1), 1))
             places = np.arange(len(names)) + (index - (len(scores) - 1) / 2) * width
-            bars = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": one_line(method), "capsize": 2}
+            bars: dict[str, Any] = {
+                "color": colour,
+                "hatch": hatch,
+                "edgecolor": "white",
+                "label": one_line(method),
+                "capsize": 2,
+            }
             axes.bar(places, np.nanmean(values, 1), width, yerr=errors, ecolor="black", **bars)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_xticks(np.arange(len(names)), names)

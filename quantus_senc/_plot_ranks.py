@@ -1,6 +1,7 @@
 """Pictures of rankings: of the methods from metric to metric, and how far two metrics agree on them."""
 
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,12 +84,12 @@ def agreement(comparison: Comparison) -> Figure:
     side = len(names) - 1
     with style():
         figure, axes = plt.subplots(figsize=(2.6 + 0.62 * side, 1.6 + 0.5 * side), layout="constrained")
-        for row in table.itertuples():
-            sure = bool(row.low > 0 or row.high < 0)  # false for NaN
-            _cell(axes, names.index(row.metric_a), names.index(row.metric_b) - 1, float(row.tau), sure)
+        for pair in table.to_dict("records"):
+            sure = pair["low"] > 0 or pair["high"] < 0  # False for NaN
+            _cell(axes, names.index(pair["metric_a"]), names.index(pair["metric_b"]) - 1, pair["tau"], sure)
         axes.set_xlim(-0.5, side - 0.5)
         axes.set_ylim(side - 0.5, -0.5)
-        turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+        turned: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(range(side), [one_line(name, 26) for name in names[:-1]], **turned)
         axes.set_yticks(range(side), [wrapped(name, 22) for name in names[1:]])
         axes.tick_params(length=0)
@@ -114,19 +115,30 @@ def _tie_bars(axes: Axes, ranks: np.ndarray, places: np.ndarray) -> None:
         for rank in np.unique(by_method[np.isfinite(by_method)]):
             tied = places[metric, by_method == rank]
             if len(tied) > 1:
-                bar = {"color": "#c8c8c8", "linewidth": 15, "solid_capstyle": "round", "zorder": 1, "gid": "tie"}
+                bar: dict[str, Any] = {
+                    "color": "#c8c8c8",
+                    "linewidth": 15,
+                    "solid_capstyle": "round",
+                    "zorder": 1,
+                    "gid": "tie",
+                }
                 axes.plot([metric, metric], [tied.min(), tied.max()], **bar)
 
 
 def _method_line(axes: Axes, ranks: np.ndarray, places: np.ndarray, name: str, looks: Look, control: bool) -> None:
     """The line where there are ranks, hollow marks where there are none, and the name at either end."""
-    line = {"linestyle": "--" if control else "-", "linewidth": 1.8, "markeredgecolor": "black", "markeredgewidth": 0.6}
+    line: dict[str, Any] = {
+        "linestyle": "--" if control else "-",
+        "linewidth": 1.8,
+        "markeredgecolor": "black",
+        "markeredgewidth": 0.6,
+    }
     known = np.where(np.isnan(ranks), np.nan, places)
     axes.plot(known, color=looks.colour, marker=looks.marker, markersize=8, label=name, zorder=3, **line)
-    hollow = {"markerfacecolor": "white", "markeredgecolor": looks.colour, "markeredgewidth": 1.5}
+    hollow: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": looks.colour, "markeredgewidth": 1.5}
     axes.plot(np.where(np.isnan(ranks), places, np.nan), looks.marker, markersize=8, zorder=3, **hollow)
     for end, place, side, away in ((0, places[0], "right", -9), (len(places) - 1, places[-1], "left", 9)):
-        label = {"xytext": (away, 0), "textcoords": "offset points", "ha": side, "va": "center"}
+        label: dict[str, Any] = {"xytext": (away, 0), "textcoords": "offset points", "ha": side, "va": "center"}
         axes.annotate(name, (end, place), style="italic" if control else "normal", **label)
 
 
@@ -151,7 +163,7 @@ def _categories(axes: Axes, categories: list[str]) -> None:
         count = len(list(members))
         ends, above = (start - 0.38, start + count - 0.62), axes.get_xaxis_transform()
         axes.plot(ends, [1.01, 1.01], color="black", linewidth=1, transform=above, clip_on=False)
-        centre = {"ha": "center", "va": "bottom", "fontsize": 8, "fontweight": "bold"}
+        centre: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8, "fontweight": "bold"}
         axes.text(sum(ends) / 2, 1.03, wrapped(category, 13 * count), transform=above, **centre)
         start += count
 
@@ -159,7 +171,7 @@ def _categories(axes: Axes, categories: list[str]) -> None:
 def _cell(axes: Axes, column: int, row: int, tau: float, sure: bool) -> None:
     """A coloured cell with a number; striped, the number in brackets, where the sign is not sure."""
     colour = colormaps[RANK_COLOURS](_TAU(tau)) if sure else "white"
-    stripes = {} if sure else {"hatch": "////", "edgecolor": "#dddddd", "linewidth": 0}
+    stripes: dict[str, Any] = {} if sure else {"hatch": "////", "edgecolor": "#dddddd", "linewidth": 0}
     axes.add_patch(Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, facecolor=colour, **stripes))
     ink = "white" if sure and tau < 0.1 else "black"
     behind = None if sure else {"facecolor": "white", "edgecolor": "none", "pad": 1.5}

@@ -1,6 +1,7 @@
 """Pictures of scores: a panel a metric, a row a method."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,7 +40,12 @@ def mean_scores(comparison: Comparison) -> Figure:
     def draw(axes: Axes, metric: int) -> None:
         for row, (mean, error) in enumerate(zip(means[metric], errors[metric], strict=True)):
             if np.isfinite(mean):
-                bar = {"color": look(row).colour, "hatch": look(row).hatch, "edgecolor": "white", "ecolor": "black"}
+                bar: dict[str, Any] = {
+                    "color": look(row).colour,
+                    "hatch": look(row).hatch,
+                    "edgecolor": "white",
+                    "ecolor": "black",
+                }
                 axes.barh(row, mean, 0.75, xerr=error if np.isfinite(error) else None, capsize=2, **bar)
 
     return _score_panels(comparison, arrays, draw)
@@ -115,7 +121,13 @@ def _score_panels(comparison: Comparison, arrays: ScoreArrays, draw: Callable[[A
 
 
 def _absent(axes: Axes, row: int, why: str) -> None:
-    place = {"xycoords": axes.get_yaxis_transform(), "va": "center", "fontsize": 8, "style": "italic", "color": QUIET}
+    place: dict[str, Any] = {
+        "xycoords": axes.get_yaxis_transform(),
+        "va": "center",
+        "fontsize": 8,
+        "style": "italic",
+        "color": QUIET,
+    }
     axes.annotate(why, (0.05, row), bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}, **place)
 
 

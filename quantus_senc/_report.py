@@ -1,6 +1,7 @@
 """A comparison on one web page that needs nothing else."""
 
 import math
+from collections.abc import Hashable
 from importlib.resources import files
 from typing import Any
 
@@ -48,7 +49,7 @@ def _verdict(comparison: Comparison) -> list[tuple[str, str]]:
     return [(subject, sentence.removeprefix(subject)) for subject, sentence in split]
 
 
-def _columns(metrics: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
+def _columns(metrics: pd.DataFrame, names: list[str]) -> list[dict[Hashable, Any]]:
     """The descriptions of the metrics named."""
     described = metrics.assign(arrow=metrics["direction"].map(ARROWS)).set_index("metric", drop=False)
     return described.loc[names].to_dict("records")
@@ -67,7 +68,7 @@ def _rows(summary: pd.DataFrame, controls: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _cell(cell: dict[str, Any], decimals: int) -> dict[str, Any]:
+def _cell(cell: dict[Hashable, Any], decimals: int) -> dict[str, Any]:
     """Numbers as the table shows them, and the one that it is sorted by."""
     shown = {name: "" if math.isnan(cell[name]) else number(cell[name], decimals) for name in ("mean", "error", "mask_error")}
     value = "" if math.isnan(cell["mean"]) else repr(float(cell["mean"]))
@@ -78,16 +79,13 @@ def _cell(cell: dict[str, Any], decimals: int) -> dict[str, Any]:
     }
 
 
-def _agreement(agreement: pd.DataFrame) -> list[dict[str, Any]]:
+def _agreement(agreement: pd.DataFrame) -> list[dict[Hashable, Any]]:
     """A row a pair, and what its interval says."""
-    return [
-        {
-            "names": (row.metric_a, row.metric_b),
-            "n_methods": row.n_methods,
-            "tau": number(row.tau),
-            "value": "" if math.isnan(row.tau) else repr(float(row.tau)),
-            "interval": "–" if math.isnan(row.low) else f"{number(row.low)} to {number(row.high)}",
-            "reading": "alike" if row.low > 0 else "opposed" if row.high < 0 else "unknown" if math.isnan(row.low) else "open",
-        }
-        for row in agreement.itertuples()
-    ]
+    rows = []
+    for pair in agreement.to_dict("records"):
+        tau, low, high = (pair[name] for name in ("tau", "low", "high"))
+        reading = "alike" if low > 0 else "opposed" if high < 0 else "unknown" if math.isnan(low) else "open"
+        interval = "–" if math.isnan(low) else f"{number(low)} to {number(high)}"
+        shown = {"tau": number(tau), "interval": interval, "reading": reading}
+        rows.append(pair | shown | {"value": "" if math.isnan(tau) else repr(float(tau))})
+    return rows

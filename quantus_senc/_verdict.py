@@ -1,6 +1,7 @@
 """What a comparison says, in sentences."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,7 +114,7 @@ def _alike(agreement: pd.DataFrame) -> Iterable[str]:
     yield f"Pairs of metrics: {found}."
     for label, pairs in (("Most alike", alike.nlargest(_NAMED, "tau")), ("Most opposed", opposed.nsmallest(_NAMED, "tau"))):
         if len(pairs):
-            yield f"{label}: {listed([_pair(row) for row in pairs.itertuples()])}."
+            yield f"{label}: {listed([_pair(row) for row in pairs.to_dict('records')])}."
 
 
 def _reservations(arrays: ScoreArrays) -> Iterable[str]:
@@ -137,6 +138,5 @@ def _named(method: str, controls: Sequence[str]) -> str:
     return f'the control "{method}"' if method in controls else method
 
 
-def _pair(row: object) -> str:
-    metric_a, metric_b, tau, low, high = (getattr(row, name) for name in ("metric_a", "metric_b", "tau", "low", "high"))
-    return f"{metric_a} and {metric_b} (tau {number(tau)}, {number(low)} to {number(high)})"
+def _pair(row: Mapping[Hashable, Any]) -> str:
+    return f"{row['metric_a']} and {row['metric_b']} (tau {number(row['tau'])}, {number(row['low'])} to {number(row['high'])})"
