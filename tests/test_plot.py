@@ -7,10 +7,12 @@ mpl.use("Agg")
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from scipy.stats import rankdata
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_random, plot
+from quantus_senc._plot_style import RANK_COLOURS, look
 from quantus_senc.demo import main, table
 from tests.conftest import classes, gradient, image_model, inputs
 
@@ -31,6 +33,22 @@ def test_data_sensitivity(channels):
     plt.close(figure)
 
 
+def texts(axes):
+    """Of the tick labels of the vertical axis."""
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def test_colours_are_ordered_in_grey_print():
+    """Sensitive features are lighter than others, all the way, also without the colours."""
+    red, green, blue, _ = colormaps[RANK_COLOURS](np.linspace(0, 1, 50)).T
+    assert (np.diff(0.299 * red + 0.587 * green + 0.114 * blue) > 0).all()
+
+
+def test_methods_look_different():
+    assert len({look(index) for index in range(72)}) == 72
+    assert len({(look(index).marker, look(index).hatch) for index in range(8)}) == 8
+
+
 def parameter_run(**parameters):
     metric = ParameterSensitivityConsistency(n_masks=40, **parameters)
     scores = metric(image_model(), inputs(3, 1, 8, 8), classes(3), explain_func=gradient)
@@ -42,7 +60,8 @@ def test_parameter_sensitivity():
     record = metric.sensitivities["4"][0]
     figure = plot.parameter_sensitivity({"a": record, "b": record})
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["prediction", f"a\nSenC {record.score:.2f}", f"b\nSenC {record.score:.2f}", ""]
+    assert titles == ["prediction", f"a\nSenC {record.score:.2f}", f"b\nSenC {record.score:.2f}", ""]  # the last is the bar
+    assert texts(figure.axes[-1]) == ["least", "most\nsensitive"]
     drawn = figure.axes[1].collections[0].get_array()
     np.testing.assert_array_equal(drawn.ravel(), 2 * rankdata(record.explanation) - 65)
     plt.close(figure)
