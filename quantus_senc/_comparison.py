@@ -39,7 +39,7 @@ class Comparison:
     Raises
     ------
     ValueError
-        If a column is missing, a direction unknown, a metric undescribed, or a score there twice.
+        If a column is missing, a direction unknown, a metric undescribed, a score there twice, or `controls` no list.
     """
 
     scores: pd.DataFrame
@@ -53,6 +53,9 @@ class Comparison:
         unknown = sorted(set(self.metrics["direction"]) - {"higher", "lower"})
         if unknown:
             raise ValueError(f"metrics hold directions {unknown}; write 'higher' or 'lower', whichever is better")
+        controls = self.settings.get("controls", [])
+        if not isinstance(controls, list):
+            raise ValueError(f"settings hold controls={controls!r}, which is no list; put the names of methods in one")
         missing = sorted(set(self.scores["metric"]) - set(self.metrics["metric"]))
         if missing:
             raise ValueError(f"scores are of metrics {missing} that `metrics` has no row for; add one for each")

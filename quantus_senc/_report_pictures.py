@@ -17,7 +17,7 @@ _DPI = 144
 _CSS_DPI = 96  # pixels of a browser in an inch
 
 RANKS = (
-    "The rank of each method, line by line from metric to metric, 1st on top. Where lines cross between two categories, the "
+    "The rank of each method from metric to metric, 1st on top. Where lines cross between two categories, the "
     "choice of the metric decides which method is called best: Binder et al. (CVPR 2023) found such a gap between "
     "randomisation checks and faithfulness, because maps of noise pass randomisation checks. Controls are dashed: a metric "
     "that puts them high rewards something else than information about the model. Methods on one grey bar tie; hollow marks "
@@ -76,7 +76,7 @@ def pictures(comparison: Comparison) -> Iterator[Picture]:
         yield _picture("Scores of single images", f"Boxes of the scores of {by}.", DISTRIBUTIONS, boxes)
     if comparison.agreement()["tau"].notna().any():
         alt = f"Matrix of Kendall's tau of {listed(metrics)}; the numbers are in the table of agreement."
-        yield _picture("Agreement of metrics", alt, AGREEMENT, plot.agreement(comparison))
+        yield _picture("Kendall's tau of every two metrics", alt, AGREEMENT, plot.agreement(comparison))
     if comparison.examples is not None:
         yield from _of_image(comparison.examples)
 

@@ -135,6 +135,11 @@ def test_agreement_depends_on_its_seed_alone():
         made.agreement(0)
 
 
+def test_controls_are_a_list():
+    with pytest.raises(ValueError, match="controls='random', which is no list"):
+        typical(settings={"controls": "random"})
+
+
 def test_nothing_to_compare():
     assert comparison({"SenC": {"p": [1.0]}}).agreement().empty
     empty = comparison({})
