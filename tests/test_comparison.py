@@ -57,6 +57,13 @@ def test_images_without_a_score_are_left_out():
     np.testing.assert_allclose(summary["mask_error"], [0.1 / math.sqrt(2), 0.1])
 
 
+@pytest.mark.filterwarnings("error")
+def test_infinite_scores_are_none():
+    made = comparison({"a": {"p": [1.0, np.inf, 2.0], "q": [0.0, np.inf, -np.inf]}}, HIGHER)
+    assert list(made.summary()["n_images"]) == [2, 1]
+    assert "p is best" in sentences(made)
+
+
 def test_an_unknown_mask_error_of_one_image_makes_that_of_the_mean_unknown():
     made = comparison({"a": {"p": [1.0, 2.0]}}, HIGHER, errors={"a": 0.1})
     made.scores.loc[0, "standard_error"] = np.nan
@@ -212,7 +219,19 @@ def test_verdict_is_careful_with_few_images_and_gaps():
     assert "1 of 12 means are missing: MPRT for Saliency." in text
 
 
-AWKWARD = ["a,b", 'say "no"', "two\nlines", "carriage\r\nreturn\r", "über/δ 漢字", "NA", "nan", "", "<b>", " spaced "]
+AWKWARD = [
+    "a,b",
+    'say "no"',
+    "two\nlines",
+    "carriage\r\nreturn\r",
+    "bare\rreturn",
+    "über/δ 漢字",
+    "NA",
+    "nan",
+    "",
+    "<b>",
+    " spaced ",
+]
 
 
 def test_a_folder_gives_everything_back(tmp_path):

@@ -178,7 +178,7 @@ def test_nothing_to_draw(picture):
 @pytest.mark.parametrize("n_metrics", [2, 12])
 def test_pictures_of_any_size_and_names(picture, n_metrics, tmp_path):
     """Neither formulas nor long names nor many metrics stop Matplotlib."""
-    metrics = {f"$\\frac{{{index}": ("of a very long name " * 3, "lower") for index in range(n_metrics)}
+    metrics = {f"$\\frac{{{index}$": ("of a very long name " * 3, "lower") for index in range(n_metrics)}
     methods = ["$x$ and $", "a name that does not end " * 5, "", "two\nlines", "e", "f", "g", "h", "i", "j"]
     made = comparison(scattered({name: range(10) for name in metrics}, methods, n_images=3), metrics)
     picture(made).savefig(tmp_path / "picture.png", dpi=20)

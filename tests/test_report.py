@@ -151,7 +151,7 @@ def test_nothing_comes_from_elsewhere(whole):
 
 def test_names_are_text_everywhere(tmp_path):
     """Not one script more than the page's own, whatever names, reasons and settings say."""
-    names = [EVIL, "a & b", "'quoted\"", "$\\frac{"]
+    names = [EVIL, "a & b", "'quoted\"", "$\\frac{$"]
     scores = scattered({EVIL: [0.0, 1, 2, 3], "b": [0.0, 1, 2, 3]}, names, n_images=3)
     scores[EVIL]["a & b"][:] = np.nan
     made = comparison(
