@@ -3,8 +3,8 @@ BIN := .venv/bin
 
 .PHONY: demo test clean
 
-demo: .venv/installed  ## SenC beside Quantus's metrics on handwritten digits
-	$(BIN)/python -m quantus_senc.demo --out demo
+demo: .venv/installed  ## explanation methods compared on handwritten digits
+	$(BIN)/quantus-senc demo --out demo
 
 test: .venv/installed  ## lint, types, doctests and tests
 	$(BIN)/ruff check .

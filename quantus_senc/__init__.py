@@ -6,6 +6,7 @@ Hanxiao Tan, "Evaluating Sensitivity Consistency of Explanations", WACV 2025.
 """
 
 from quantus_senc import plot as plot
+from quantus_senc._compare import compare as compare
 from quantus_senc._comparison import Comparison as Comparison
 from quantus_senc._consistency import Sensitivity as Sensitivity
 from quantus_senc._controls import CONTROLS as CONTROLS
@@ -17,6 +18,9 @@ from quantus_senc._controls import explain_random as explain_random
 from quantus_senc._controls import explain_sobel as explain_sobel
 from quantus_senc._data import DataSensitivityConsistency as DataSensitivityConsistency
 from quantus_senc._explainer import explain as explain
+from quantus_senc._method_set import available_methods as available_methods
+from quantus_senc._metric_set import available_metrics as available_metrics
+from quantus_senc._metric_set import default_metrics as default_metrics
 from quantus_senc._parameter import ParameterSensitivityConsistency as ParameterSensitivityConsistency
 from quantus_senc._register import register as register
 from quantus_senc._views import StandardError as StandardError

@@ -53,8 +53,15 @@ def scaled(a: np.ndarray) -> np.ndarray:
 
 
 def map_entropy(a: np.ndarray, x: np.ndarray | None, **kwargs: Any) -> np.floating:
-    """Entropy of one map's histogram; NaN for a map that is not finite, where Quantus's own raises."""
-    return np.float64(discrete_entropy(a, x, **kwargs) if np.isfinite(a).all() else np.nan)  # which can be divided by
+    """Entropy of one map's histogram; NaN for a map that is not finite, where Quantus's own raises.
+
+    The histogram runs from the least to the largest value, so that shifting and scaling leave it as it is; but maps of tiny
+    values, in which NumPy finds no room for its bins, have one.
+    """
+    if not np.isfinite(a).all():
+        return np.float64(np.nan)
+    shifted = a.astype(np.float64) - a.min()
+    return np.float64(discrete_entropy(shifted / (shifted.max() or 1), x, **kwargs))  # which can be divided by
 
 
 def rank_similarity(a: np.ndarray, b: np.ndarray, batched: bool = True, **kwargs: Any) -> np.ndarray:

@@ -1,33 +1,19 @@
-"""SenC beside Quantus's own metrics on handwritten digits: `python -m quantus_senc.demo`."""
+"""Explanation methods compared on handwritten digits: `quantus-senc demo`."""
 
-import argparse
 import sys
-import warnings
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import quantus
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from quantus_senc import plot
-from quantus_senc._consistency import Sensitivity
-from quantus_senc._controls import explain_random
-from quantus_senc._data import DataSensitivityConsistency
-from quantus_senc._parameter import ParameterSensitivityConsistency
+from quantus_senc._compare import compare
+from quantus_senc._method_set import DEFAULT_METHODS
+from quantus_senc._text_table import text_table
 
 SIZE = 32
 FEWEST_MASKS = 100  # for up to 49 features
-METHODS = {
-    "Saliency": quantus.explain,
-    "InputXGradient": quantus.explain,
-    "IntegratedGradients": quantus.explain,
-    "LayerGradCam": partial(quantus.explain, gc_layer="model[3]", interpolate=(SIZE, SIZE)),
-    "random": explain_random,
-}
+METHODS = (*DEFAULT_METHODS, "Sobel")
 
 
 def digits(n_test: int = 297) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -64,98 +50,41 @@ def train(images: Tensor, labels: Tensor, n_epochs: int = 12) -> nn.Sequential:
     return model.eval()
 
 
-def metrics(n_masks: int) -> dict[str, Any]:
-    """SenC beside metrics of Quantus: data SenC by both estimators, and that of the first convolution's channels."""
-    superpixels = {"compactness": 0.1}  # that follow the strokes of grey images
-    progress = sys.stderr.isatty()
-    senc = DataSensitivityConsistency(
-        n_masks, estimator="regression", segment_func_kwargs=superpixels, display_progressbar=progress
-    )
-    paper = DataSensitivityConsistency(n_masks, segment_func_kwargs=superpixels, display_progressbar=progress)
-    parameter_senc = ParameterSensitivityConsistency(
-        n_masks, estimator="regression", layers="first_conv", display_progressbar=progress
-    )
-    return {
-        "SenC": senc,
-        "SenC error": senc.standard_error(),
-        "Top-1": senc.top_k(1),
-        "Top-3": senc.top_k(3),
-        "Paper's SenC": paper,
-        "Paper's SenC error": paper.standard_error(),
-        "Param. SenC": parameter_senc,
-        "Param. SenC error": parameter_senc.standard_error(),
-        "Faithfulness Corr.": quantus.FaithfulnessCorrelation(return_aggregate=False, disable_warnings=True),
-        "MPRT": quantus.MPRT(return_last_correlation=True, disable_warnings=True),
-        "Random Logit": quantus.RandomLogit(num_classes=10, disable_warnings=True),
-    }
+def run(out: Path, n_images: int = 16, n_masks: int = 500) -> None:
+    """Train, compare, print the table and what follows from it, and write the page.
 
+    Parameters
+    ----------
+    out
+        Folder for `report.html` and the scores; made if there is none.
+    n_images
+        How many test images to compare on, at most 297.
+    n_masks
+        How many masks for each image, at the most; at least 100.
 
-def table(results: dict[str, dict[str, list[float]]], metrics: dict[str, Any]) -> str:
-    """Means and errors over images: a row a method, a column a metric, with an arrow to the better end."""
-    arrows = {"higher": "↑", "lower": "↓"}
-    shown = {name: metric for name, metric in metrics.items() if not name.endswith(" error")}
-    rows = [["", *(f"{name} {arrows[metric.score_direction.value]}" for name, metric in shown.items())]]
-    for method, scores in results.items():
-        rows.append([method, *(mean_and_errors(scores[name], scores.get(f"{name} error")) for name in shown)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-
-
-def mean_and_errors(scores: list[float], errors: list[float] | None) -> str:
-    """Mean ± its error from the images' spread, and ± its error from the masks, where the scores' standard errors are known."""
-    n = np.isfinite(scores).sum()
-    variance = np.nanvar(scores, ddof=1) / n
-    if errors is None:
-        return f"{np.nanmean(scores):.2f} ± {np.sqrt(variance):.2f}"
-    masks = np.nansum(np.square(errors)) / n**2  # every image has masks of its own
-    return f"{np.nanmean(scores):.2f} ± {np.sqrt(max(variance - masks, 0)):.2f} ± {np.sqrt(masks):.2f}"
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Train, evaluate, print the table and write the figure."""
-    parser = argparse.ArgumentParser(prog="python -m quantus_senc.demo", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the figure (default: demo)")
-    parser.add_argument("--images", type=int, default=16, help="how many test images to evaluate (default: 16)")
-    parser.add_argument("--n-masks", type=int, default=500, help="how many masks for each image, at the most (default: 500)")
-    options = parser.parse_args(arguments)
-    if options.n_masks < FEWEST_MASKS:
-        parser.error(f"--n-masks {options.n_masks} is too few for the regression; pass at least {FEWEST_MASKS}")
-    warnings.filterwarnings("ignore", message="Input Tensor 0 did not already require gradients")
-
+    Raises
+    ------
+    ValueError
+        If there are too few masks or too many images.
+    """
+    if n_masks < FEWEST_MASKS:
+        raise ValueError(f"n_masks={n_masks} is too few for the regression; pass at least {FEWEST_MASKS}")
     images, labels, test_images, test_labels = digits()
+    if not 1 <= n_images <= len(test_images):
+        raise ValueError(f"n_images={n_images}, but there are {len(test_images)} test images; pass 1 to {len(test_images)}")
     model = train(images, labels)
     accuracy = (model(test_images).argmax(1) == test_labels).float().mean().item()
     sys.stdout.write(f"A small CNN names {accuracy:.1%} of {len(test_labels)} held-out digits.\n")
-    x_batch, y_batch = test_images[: options.images].numpy(), test_labels[: options.images].numpy()
-
-    chosen = metrics(options.n_masks)
-    np.random.seed(0)  # noqa: NPY002  FaithfulnessCorrelation draws from it
-    results = quantus.evaluate(chosen, METHODS, model, x_batch, y_batch, explain_func_kwargs={})
-    sys.stdout.write(
-        f"\nMean over {len(x_batch)} images ± its error from the images' spread (± its error from the masks):\n\n"
-        f"{table(results, chosen)}\n"
+    result = compare(
+        model,
+        test_images[:n_images],
+        test_labels[:n_images],
+        methods=METHODS,
+        n_masks=n_masks,
+        segment_func_kwargs={"compactness": 0.1},  # superpixels that follow the strokes of grey images
+        display_progressbar=sys.stderr.isatty(),
     )
-
-    options.out.mkdir(parents=True, exist_ok=True)
-    first = {name: first_records(chosen, model, x_batch, y_batch, name) for name in METHODS}
-    figures = {
-        "data_sensitivity.png": plot.data_sensitivity(x_batch[0], {name: data for name, (data, _) in first.items()}),
-        "parameter_sensitivity.png": plot.parameter_sensitivity({name: unit for name, (_, unit) in first.items()}),
-    }
-    for name, figure in figures.items():
-        figure.savefig(options.out / name, dpi=150)
-    sys.stdout.write(f"\nThe sensitivities of the first image: {', '.join(str(options.out / name) for name in figures)}\n")
-
-
-def first_records(
-    metrics: dict[str, Any], model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray, method: str
-) -> tuple[Sensitivity, Sensitivity]:
-    """What data and parameter SenC find for the first image; its masks are those that it had among the others."""
-    for name in ("SenC", "Param. SenC"):
-        metrics[name](model, x_batch[:1], y_batch[:1], explain_func=METHODS[method], explain_func_kwargs={"method": method})
-    (units,) = metrics["Param. SenC"].sensitivities.values()
-    return metrics["SenC"].sensitivities[0], units[0]
-
-
-if __name__ == "__main__":
-    main()
+    sys.stdout.write(f"\nMean over {n_images} images ± its standard error; * is the best:\n\n{text_table(result)}\n\n")
+    sys.stdout.writelines(f"- {sentence}\n" for sentence in result.verdict())
+    result.save(out)
+    sys.stdout.write(f"\nTables, pictures, settings: {result.report(out / 'report.html')}\n")

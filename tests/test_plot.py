@@ -13,7 +13,6 @@ from scipy.stats import rankdata
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_random, plot
 from quantus_senc._plot_style import RANK_COLOURS, look
-from quantus_senc.demo import main, table
 from tests.conftest import classes, gradient, image_model, inputs
 
 
@@ -91,47 +90,6 @@ def test_pictures_that_cannot_be_drawn():
     metric(image_model(), inputs(1, 1, 8, 8), classes(1), explain_func=gradient)
     with pytest.raises(ValueError, match=r"image of shape \(1, 8, 9\) does not fit features of shape \(8, 8\)"):
         plot.data_sensitivity(np.zeros((1, 8, 9)), {"a": metric.sensitivities[0]})
-
-
-def test_demo(tmp_path, capsys):
-    main(["--out", str(tmp_path), "--images", "2", "--n-masks", "100"])
-    shown = capsys.readouterr().out
-    lines = [line for line in shown.splitlines() if "±" in line]
-    assert [line.split()[0] for line in lines[1:]] == [
-        "Saliency",
-        "InputXGradient",
-        "IntegratedGradients",
-        "LayerGradCam",
-        "random",
-    ]
-    assert "SenC ↑" in shown
-    assert "MPRT ↓" in shown
-    assert "Param. SenC ↑" in shown
-    for name in ("data_sensitivity.png", "parameter_sensitivity.png"):
-        assert (tmp_path / name).stat().st_size > 10_000
-
-
-@pytest.mark.filterwarnings("ignore:Degrees of freedom:RuntimeWarning")
-def test_table_has_a_row_a_method_and_a_column_a_metric():
-    metric = DataSensitivityConsistency()
-    shown = table({"a": {"SenC": [0.0, 1.0]}, "b": {"SenC": [np.nan, 0.25]}}, {"SenC": metric})
-    assert [line.split() for line in shown.splitlines()] == [
-        ["SenC", "↑"], ["a", "0.50", "±", "0.50"], ["b", "0.25", "±", "nan"],
-    ]  # fmt: skip
-
-
-def test_the_table_separates_masks_from_images():
-    metric = DataSensitivityConsistency()
-    metrics = {"SenC": metric, "SenC error": metric.standard_error()}
-    scores = {"SenC": [0.0, 1.0, 0.5, 0.5], "SenC error": [0.2, 0.2, 0.2, 0.2]}
-    shown = table({"a": scores}, metrics).splitlines()
-    assert [line.split() for line in shown] == [["SenC", "↑"], ["a", "0.50", "±", "0.18", "±", "0.10"]]
-
-
-def test_the_demo_says_what_it_needs(capsys):
-    with pytest.raises(SystemExit):
-        main(["--n-masks", "20"])
-    assert "--n-masks 20 is too few" in capsys.readouterr().err
 
 
 def test_records_are_on_the_host_in_double_precision():

@@ -1,0 +1,149 @@
+"""The command `quantus-senc`: explanation methods compared by metrics, from a shell."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from quantus_senc._cli_inputs import images_in, model_from, writable
+from quantus_senc._compare import compare
+from quantus_senc._method_set import DEFAULT_METHODS, available_methods
+from quantus_senc._metric_set import available_metrics
+from quantus_senc._text_table import text_table
+
+_EXAMPLE = f"""
+example:
+  Save images as the model takes them, and the classes to explain, from Python:
+
+      numpy.savez("images.npz", x=x, y=y)     # x (B, C, H, W), (B, C, T) or (B, F); y (B,)
+
+  In my_models.py, write a function that takes nothing and returns the model with its weights:
+
+      def trained():
+          model = LeNet()
+          model.load_state_dict(torch.load("weights.pt"))
+          return model
+
+  Then, in the folder that holds my_models.py:
+
+      quantus-senc compare --model my_models:trained --data images.npz --out results
+
+  and open results/report.html. The scores are in results/scores.csv, one row a metric, method and image;
+  quantus_senc.Comparison.load("results") reads them back.
+
+methods (those from "random" on explain nothing and serve for comparison):
+  {", ".join(available_methods())}
+
+metrics:
+  {", ".join(available_metrics())}
+
+exit codes: 0 done; 1 nothing could be scored; 2 bad input, said in one line; 130 interrupted.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"quantus-senc {options.command}: {' '.join(str(error).split())}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"quantus-senc {options.command}: interrupted\n")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="quantus-senc", description="Which explanation should I use for this model?")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="compare explanation methods on handwritten digits, in about a minute")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for the results (default: %(default)s)")
+    demo.add_argument("--images", type=int, default=16, help="how many test images (default: %(default)s)")
+    demo.add_argument("--n-masks", type=int, default=500, help="masks for each image, at the most (default: %(default)s)")
+
+    own = commands.add_parser(
+        "compare",
+        help="compare explanation methods on your model and images",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    own.set_defaults(run=_compare)
+    own.add_argument("--model", required=True, metavar="MODULE:FUNCTION", help="takes nothing, returns an nn.Module")
+    own.add_argument("--data", required=True, type=Path, metavar="NPZ", help="holds x, as the model takes it, and y, classes")
+    own.add_argument("--out", required=True, type=Path, help="folder for report.html, scores.csv and settings.json")
+    own.add_argument("--methods", type=_names, default=DEFAULT_METHODS, help=f"default: {','.join(DEFAULT_METHODS)}")
+    own.add_argument("--metrics", type=_names, help="default: all that apply to the data and the model")
+    own.add_argument("--images", type=int, metavar="N", help="only the first N images")
+    own.add_argument("--segment-func", help="slic, grid (images), window (series) or column (tables); default: by the data")
+    own.add_argument(
+        "--segment-func-kwargs", type=_settings, metavar="NAME=VALUE,...", help="such as pixels_per_segment=50 or patch_size=7"
+    )
+    own.add_argument("--n-masks", type=_count, default=500, help="masks for each image, at the most, or all (default: 500)")
+    own.add_argument("--mask-rate", type=float, default=0.8, help="share of features that a mask eliminates (default: 0.8)")
+    own.add_argument("--tolerance", type=float, help="no more masks for an image whose standard error is that small")
+    own.add_argument("--seed", type=int, default=42, help="of masks and metrics (default: %(default)s)")
+    own.add_argument("--batch-size", type=int, default=64, help="images at a time (default: %(default)s)")
+    own.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: %(default)s)")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _count(text: str) -> int | str:
+    return text if text == "all" else int(text)
+
+
+def _settings(text: str) -> dict[str, int | float]:
+    pairs = [pair.partition("=") for pair in _names(text)]
+    return {name.strip(): int(value) if value.strip().isdigit() else float(value) for name, _, value in pairs}
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from quantus_senc import demo  # which needs scikit-learn
+
+    writable(options.out)
+    demo.run(options.out, options.images, options.n_masks)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    writable(options.out)
+    x_batch, y_batch = images_in(options.data, options.images)
+    result = compare(
+        model_from(options.model, options.device),
+        x_batch,
+        y_batch,
+        methods=options.methods,
+        metrics=options.metrics,
+        n_masks=options.n_masks,
+        mask_rate=options.mask_rate,
+        tolerance=options.tolerance,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        segment_func=options.segment_func,
+        segment_func_kwargs=options.segment_func_kwargs,
+        display_progressbar=True,
+    )
+    result.settings.update({"model function": options.model, "data": str(options.data)})
+    result.save(options.out)
+    failed = result.summary().query("failure != ''")
+    failures = [f"- {row.metric} for {row.method}: {row.failure}\n" for row in failed.itertuples()]
+    if result.scores["score"].isna().all():
+        sys.stderr.writelines(["Nothing could be scored:\n", *failures])
+        return 1
+    page = result.report(options.out / "report.html")
+    sys.stdout.write(f"Mean over {len(x_batch)} images ± its standard error; * is the best:\n\n{text_table(result)}\n\n")
+    sys.stdout.writelines(f"- {sentence}\n" for sentence in result.verdict())
+    sys.stdout.writelines(failures)
+    sys.stdout.write(f"\nTables, pictures, settings: {page}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantus_senc import Comparison
+from quantus_senc.cli import main
+
+MODELS = """
+import torch
+from torch import nn
+
+def trained():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 3))
+
+def mapping():
+    return {}
+
+def broken():
+    raise RuntimeError("weights.pt is missing")
+
+weights = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "some_models.py").write_text(MODELS)
+    (tmp_path / "broken_module.py").write_text("import no_such_package")
+    x = np.random.default_rng(0).random((5, 1, 12, 12), dtype=np.float32)
+    y = np.array([0, 1, 2, 0, 1])
+    files = {
+        "images": {"x": x, "y": y},
+        "no_y": {"x": x, "labels": y},
+        "flat": {"x": x.ravel(), "y": y},
+        "short": {"x": x, "y": y[:3]},
+        "classes": {"x": x, "y": y + 1},
+        "floats": {"x": x, "y": y / 2},
+        "objects": {"x": x, "y": np.array([0, 1, 2, 0, None])},
+    }
+    for name, arrays in files.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "some_models", raising=False)
+    return tmp_path
+
+
+def run(*changes, **options):
+    given = {"model": "some_models:trained", "data": "images.npz", "out": "out", "methods": "Saliency", "metrics": "SenC"}
+    given |= {"n_masks": 60, "segment_func": "grid", "segment_func_kwargs": "patch_size=4"} | options
+    return main(["compare", *(f"--{name.replace('_', '-')}={value}" for name, value in given.items()), *changes])
+
+
+def test_compare(folder, capsys):
+    assert run(methods="Saliency,Grad-CAM,random", metrics="SenC,Top-1,MPRT", images=3, seed=1) == 0
+    shown = capsys.readouterr()
+    rows = [line.split() for line in shown.out.splitlines() if "±" in line][1:4]
+    assert [row[0] for row in rows] == ["SenC", "Top-1", "MPRT"]
+    assert "Tables, pictures, settings: out/report.html" in shown.out
+    result = Comparison.load(folder / "out")
+    assert result.scores["image"].nunique() == 3
+    assert result.settings["parameters"]["seed"] == 1
+    assert result.settings["data"] == "images.npz"
+    assert "<table" in (folder / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "some_models"}, "must be module:function"),
+        ({"model": "other_models:trained"}, "'other_models' cannot be imported (ModuleNotFoundError"),
+        ({"model": "broken_module:trained"}, "'broken_module' cannot be imported (ModuleNotFoundError"),
+        ({"model": "some_models:train"}, "unknown function of 'some_models' 'train'; did you mean 'trained'"),
+        ({"model": "some_models:weights"}, "unknown function of 'some_models' 'weights'"),
+        ({"model": "some_models:mapping"}, "the function returned a dict, not a torch.nn.Module"),
+        ({"model": "some_models:broken"}, "the function raised RuntimeError: weights.pt is missing"),
+        ({"data": "nothing.npz"}, "FileNotFoundError"),
+        ({"data": "text.npz"}, "--data 'text.npz'"),
+        ({"data": "no_y.npz"}, "it holds no y, but x, labels"),
+        ({"data": "flat.npz"}, "x of shape (720,) must be tables (B, F), series (B, C, T), images (B, C, H, W)"),
+        ({"data": "short.npz"}, "y of shape (3,) must be one class for each of 5"),
+        ({"data": "classes.npz"}, "classes from 1 to 3, but the model has classes 0 … 2"),
+        ({"data": "floats.npz"}, "must be one class index an image"),
+        ({"data": "objects.npz"}, "--data 'objects.npz'"),
+        ({"methods": "Salency"}, "unknown method 'Salency'; did you mean 'Saliency'"),
+        ({"metrics": "SenK"}, "unknown metric 'SenK'; did you mean 'SenC'"),
+        ({"out": "file/below"}, "--out 'file/below' cannot be written"),
+        ({"out": "file"}, "--out 'file' cannot be written"),
+        ({"images": 6}, "--images 6: the file has 5"),
+        ({"images": 0}, "--images 0"),
+        ({"device": "qpu"}, "--device 'qpu'"),
+        ({"n_masks": 1}, "n_masks=1"),
+        ({"tolerance": -1}, "tolerance=-1"),
+        ({"segment_func": "slik"}, "did you mean 'slic'"),
+        ({"segment_func_kwargs": "patch=4"}, "did you mean 'patch_size'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(folder, capsys, options, message):
+    assert run(**options) == 2
+    shown = capsys.readouterr()
+    lines = shown.err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("quantus-senc compare: ")
+    assert message in lines[0]
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["compare"], ["compare", "--n-masks", "many"], ["nothing"]])
+def test_bad_command_line_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_nothing_scored_is_exit_code_1(folder, capsys):
+    assert run(methods="blob") == 1
+    assert "SenC for blob: 5 of 5 images have an explanation that no mask changes" in capsys.readouterr().err
+    assert Comparison.load(folder / "out").scores["score"].isna().all()
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["compare", "--help"])
+    shown = capsys.readouterr().out
+    assert exit.value.code == 0
+    for taught in ("numpy.savez", "my_models:trained", "Saliency", "Parameter SenC", "exit codes", "--tolerance"):
+        assert taught in shown
+
+
+def test_as_a_command_of_its_own(folder):
+    command = Path(sys.executable).parent / "quantus-senc"
+    found = subprocess.run([command, "compare", "--model=nothing:f", "--data=x", "--out=o"], capture_output=True, text=True)
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+
+
+def test_demo(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path), "--images", "2", "--n-masks", "100"]) == 0
+    shown = capsys.readouterr().out
+    assert "held-out digits" in shown
+    assert 'The control "random" ranks' in shown
+    result = Comparison.load(tmp_path)
+    assert list(result.scores["method"].unique())[-2:] == ["random", "Sobel"]
+    failed = result.summary().query("failure != ''")
+    assert failed[["metric", "method"]].values.tolist() == [["Parameter SenC", "Sobel"]]  # which sees no parameter
+    assert (tmp_path / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize(("option", "value"), [("--n-masks", "20"), ("--images", "0"), ("--images", "1000")])
+def test_demo_says_what_it_needs(tmp_path, capsys, option, value):
+    assert main(["demo", "--out", str(tmp_path), option, value]) == 2
+    assert capsys.readouterr().err.startswith("quantus-senc demo: n_")
