@@ -18,7 +18,7 @@ from quantus_senc._chunks import Chunk
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._findings import Findings
-from quantus_senc._fingerprint import fingerprint
+from quantus_senc._fingerprint import fingerprint, with_state
 from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._perturb import Baseline, baseline_values, changed_features, eliminate
 from quantus_senc._plan import Plan
@@ -175,7 +175,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         if labels is None:
             segment_func, kwargs = self.segment_func or default_segment_func(inputs.ndim), self.segment_func_kwargs
             check_segment_func(segment_func, kwargs)
-            key = fingerprint([x_batch, segment_func, kwargs])
+            key = fingerprint([x_batch, with_state(segment_func), kwargs])
             found = self._findings.features.of(key, lambda: segment(inputs, segment_func, kwargs))
         else:
             if labels.dtype.kind not in "iub":
@@ -191,8 +191,9 @@ class DataSensitivityConsistency(SensitivityConsistency):
             [self._free_features(subject, x_batch, found, images) for images in torch.arange(len(found)).split(64)]
         )
         self.plan.check(int(free.sum(1).max()), "features")
-        how = [subject.model_kwargs, subject.softmax, found, self.perturb_baseline, self.seed, self.mask_rate]
-        method = [subject.explain_func, subject.explain_func_kwargs, subject.normalise_func, subject.absolute]
+        masks = [found, with_state(self.perturb_baseline), self.seed, self.mask_rate]
+        how = [str(subject.device), subject.model_kwargs, subject.softmax, masks]
+        method = [with_state(subject.explain_func), subject.explain_func_kwargs, subject.normalise_func, subject.absolute]
         self._findings.recall(fingerprint([subject.model, x_batch, y_batch, how]), fingerprint(method), len(x_batch))
         return _Features(found, free)
 

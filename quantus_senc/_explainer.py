@@ -33,6 +33,8 @@ def explain(
     every nonlinearity is a module, used once and not in place; a twin of the model that is so is made once (with
     `torch.fx`), shares its weights and hooks, and is kept as long as the model lives unchanged.
 
+    One call at a time for a model: threads must not share it.
+
     Parameters
     ----------
     model
@@ -77,19 +79,31 @@ def explain(
     given = inputs
     if not isinstance(inputs, Tensor):
         inputs, targets = as_tensor(np.asarray(inputs)), as_tensor(np.asarray(targets))
-    own = next((one for one in model.parameters() if one.is_floating_point()), torch.empty(0))
-    inputs = inputs.detach().to(model_device(model), own.dtype)
-    classes = torch.as_tensor(targets, dtype=torch.int64, device=inputs.device)
-    _check_axes(reduce_axes, inputs)
-    with _in_evaluation(model), torch.enable_grad(), warnings.catch_warnings():
+    targets = torch.as_tensor(targets)
+    _check_batch(inputs, targets, reduce_axes)
+    with torch.inference_mode(False), torch.enable_grad(), _in_evaluation(model), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Setting (forward, )?backward hooks")  # by Captum, at each call
-        maps = run(model, inputs.requires_grad_(), classes, **kwargs).detach()
+        own = inputs.detach().clone().to(model_device(model), _precision(model, inputs)).requires_grad_()
+        maps = run(model, own, targets.to(own.device, torch.int64, copy=True), **kwargs).detach()
     if reduce_axes and inputs.ndim > 2:
         maps = maps.sum(tuple(reduce_axes), keepdim=keepdims)
     return maps if isinstance(given, Tensor) else host_array(maps)
 
 
-def _check_axes(reduce_axes: Any, inputs: Tensor) -> None:
+def _precision(model: nn.Module, inputs: Tensor) -> torch.dtype:
+    """The model's, of what it has first; the inputs' own for a model that has none."""
+    tensors = (one.dtype for one in (*model.parameters(), *model.buffers()) if one.is_floating_point())
+    return next(tensors, inputs.dtype if inputs.is_floating_point() else torch.float32)
+
+
+def _check_batch(inputs: Tensor, targets: Tensor, reduce_axes: Any) -> None:
+    if inputs.ndim < 2 or not len(inputs):
+        raise ValueError(f"inputs of shape {tuple(inputs.shape)} must be (B, C, *spatial) or (B, F), of at least one sample")
+    if targets.shape != inputs.shape[:1] or targets.is_floating_point() or targets.dtype is torch.bool:
+        raise ValueError(
+            f"targets of shape {tuple(targets.shape)} and type {targets.dtype} must be one class index an input, "
+            f"({len(inputs)},)"
+        )
     if not isinstance(reduce_axes, tuple | list) or any(axis not in range(1, inputs.ndim) for axis in reduce_axes):
         raise ValueError(f"reduce_axes={reduce_axes!r} must be a tuple of axes from 1 to {inputs.ndim - 1}, or ()")
 

@@ -3,12 +3,14 @@
 import hashlib
 import weakref
 from collections.abc import Hashable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
 from quantus_senc._host import host_array
+from quantus_senc._kept import contents, structure
 
 
 def fingerprint(value: Any) -> Hashable:
@@ -34,8 +36,14 @@ def fingerprint(value: Any) -> Hashable:
         return (value.dtype.str, value.shape, hashlib.blake2b(value.tobytes()).digest())
     if isinstance(value, nn.Module):
         parts = [(weakref.ref(module), *map(_identity, _hooks(module))) for module in value.modules()]
-        return (repr(value), *parts, *map(fingerprint, (*value.parameters(), *value.buffers())))
+        return (repr(value), repr(structure(value)), *parts, *map(fingerprint, (*value.parameters(), *value.buffers())))
     return _identity(value)
+
+
+def with_state(function: Any) -> Any:
+    """A function, or an object that can be called together with its attributes, which may decide what it returns."""
+    is_object = callable(function) and not isinstance(function, FunctionType | type) and hasattr(function, "__dict__")
+    return [function, repr(contents(vars(function)))] if is_object else function
 
 
 def _hooks(module: nn.Module) -> list[Any]:

@@ -1,8 +1,7 @@
 """Grad-CAM of any layer whose output has places: convolutions, and the tokens of vision transformers."""
 
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +15,7 @@ from quantus_senc._kept import kept
 from quantus_senc._layers import order_of_use
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
+_MOST_EXTRA = 16  # class, distillation and register tokens
 
 
 def grad_cam(
@@ -25,23 +25,28 @@ def grad_cam(
     *,
     layer: str | nn.Module | None = None,
     gc_layer: str | nn.Module | None = None,
+    grid: tuple[int, int] | None = None,
     relu_attributions: bool = False,
     interpolate: tuple[int, ...] | None = None,
     interpolate_mode: str | None = None,
 ) -> Tensor:
     """A layer's channels weighted by their mean gradients, upsampled to the input's size or to `interpolate`.
 
-    Channels come first in the layer's output, (B, C, \\*spatial), or last, in the tokens (B, T, C) of an image; tokens beyond a
-    grid of the image's shape come first, as class tokens do. Quantus calls the layer gc_layer, and "model.conv[3]" what the
-    model itself calls "conv.3".
+    Channels come first in the layer's output, (B, C, \\*spatial), or last, in that of a `LayerNorm` and in the tokens
+    (B, T, C) of an image. Tokens that are no part of the `grid` (rows and columns; by default as many as patches make of the
+    image) come first, as class tokens do. Quantus calls the layer gc_layer, and "model.conv[3]" what the model itself calls
+    "conv.3".
     """
     name = _layer_name(model, inputs, gc_layer if layer is None else layer)
     size = tuple(interpolate or inputs.shape[2:])
-    with _places(model.get_submodule(name), name, inputs) as (probe, grid):
-        maps = LayerGradCam(model, probe).attribute(inputs, targets, relu_attributions=relu_attributions)
+    with _places(model, name, inputs, grid) as probe:
+        try:
+            maps = LayerGradCam(model, probe).attribute(inputs, targets, relu_attributions=relu_attributions)
+        except AssertionError as error:
+            raise ValueError(f"layer={name!r} is never called, so that Grad-CAM sees nothing of it; choose another") from error
     mode = interpolate_mode or _MODES[len(size)]
     corners = None if mode in ("nearest", "nearest-exact", "area") else False
-    return nn.functional.interpolate(grid(maps), size, mode=mode, align_corners=corners)
+    return nn.functional.interpolate(maps, size, mode=mode, align_corners=corners)
 
 
 def _layer_name(model: nn.Module, inputs: Tensor, layer: str | nn.Module | None) -> str:
@@ -52,9 +57,7 @@ def _layer_name(model: nn.Module, inputs: Tensor, layer: str | nn.Module | None)
     if isinstance(layer, nn.Module):
         found = next((name for name, module in names.items() if module is layer), None)
         if found is None:
-            raise ValueError(
-                f"layer={type(layer).__name__}(…) is no module of this model; pass its name, such as {next(iter(names), '')!r}"
-            )
+            raise ValueError(f"layer={type(layer).__name__}(…) is no module of this model; pass its name")
         return found
     if layer is not None:
         name = re.sub(r"\[(\d+)\]", r".\1", layer.removeprefix("model")).removeprefix(".") if layer not in names else layer
@@ -73,44 +76,41 @@ def _last_convolution(model: nn.Module, inputs: Tensor) -> str | None:
 
 
 @contextmanager
-def _places(layer: nn.Module, name: str, inputs: Tensor) -> Iterator[tuple[nn.Module, Callable[[Tensor], Tensor]]]:
-    """A module that sees the layer's output with channels first, and what makes a grid of the map of that."""
-    probe, n_extra = nn.Identity(), [0]
+def _places(model: nn.Module, name: str, inputs: Tensor, grid: tuple[int, int] | None) -> Iterator[nn.Module]:
+    """A module that sees a layer's output with channels first and places in a grid."""
+    probe, layer = nn.Identity(), model.get_submodule(name)
 
     def show(module: nn.Module, args: Any, output: Any) -> Tensor:
-        n_axes = inputs.ndim - 1
-        if isinstance(output, Tensor) and output.ndim == inputs.ndim:
-            # A copy goes on: what follows may work in place.
+        # What goes on is a copy in any case: what follows may work in place.
+        if isinstance(output, Tensor) and output.ndim == inputs.ndim and not isinstance(layer, nn.LayerNorm):
             return probe(output).clone()
-        if isinstance(output, Tensor) and output.ndim == 3 and n_axes == 3 and len(output) % len(inputs) == 0:
-            n_extra[0] = _n_extra_tokens(output.shape[1], inputs.shape[2:])
-            return probe(output.transpose(1, 2)).transpose(1, 2).clone()
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        if isinstance(output, Tensor) and output.ndim == inputs.ndim and output.ndim > 2:
+            return probe(output.movedim(-1, 1)).movedim(1, -1).clone()
+        if isinstance(output, Tensor) and output.ndim == 3 and inputs.ndim == 4 and len(output) % len(inputs) == 0:
+            shape = _grid(model, output.shape[1], inputs.shape[2:], grid)
+            n_extra = output.shape[1] - shape[0] * shape[1]
+            places = probe(output[:, n_extra:].transpose(1, 2).unflatten(2, shape))
+            return torch.cat([output[:, :n_extra], places.flatten(2).transpose(1, 2)], 1)
+        found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(
-            f"layer={name!r} returns {shape} for inputs of shape {tuple(inputs.shape)}, which has no places for "
+            f"layer={name!r} returns {found} for inputs of shape {tuple(inputs.shape)}, which has no places for "
             "Grad-CAM; choose a layer that returns (B, C, *spatial), or tokens (B, T, C)"
         )
 
-    def grid(maps: Tensor) -> Tensor:
-        if maps.ndim == inputs.ndim:
-            return maps
-        tokens = maps[..., n_extra[0] :]
-        return tokens.unflatten(-1, _grid_shape(tokens.shape[-1], inputs.shape[2:]))
-
     with layer.register_forward_hook(show):
-        yield probe, grid
+        yield probe
 
 
-def _n_extra_tokens(n_tokens: int, spatial: torch.Size) -> int:
-    """How many tokens come before those of a grid of the image's shape, at the least."""
-    for n_extra in range(n_tokens - 1):
-        rows, columns = _grid_shape(n_tokens - n_extra, spatial)
-        if rows * columns == n_tokens - n_extra:
-            return n_extra
-    raise ValueError(f"{n_tokens} tokens hold no grid of an image's shape, {tuple(spatial)}; choose another layer for Grad-CAM")
-
-
-def _grid_shape(n_places: int, spatial: torch.Size) -> tuple[int, int]:
-    """Rows and columns in the proportion of an image's."""
-    rows = max(1, round(math.sqrt(n_places * spatial[0] / spatial[1])))
-    return rows, max(1, round(rows * spatial[1] / spatial[0]))
+def _grid(model: nn.Module, n_tokens: int, size: torch.Size, grid: tuple[int, int] | None) -> tuple[int, int]:
+    """Rows and columns of tokens: as asked for, as the model's patches have them, or as patches of some size would."""
+    own = [module.stride for module in model.modules() if isinstance(module, nn.Conv2d) and module.kernel_size == module.stride]
+    patches = [stride for stride in own if stride != (1, 1)][:1] or [(side, side) for side in range(1, min(size) + 1)]
+    cut = {(size[0] // a, size[1] // b): bool(size[0] % a or size[1] % b) for a, b in patches}
+    candidates = cut if grid is None else {grid: False}
+    extra = {shape: n_tokens - shape[0] * shape[1] for shape in candidates}
+    fitting = [shape for shape, n_extra in extra.items() if 0 <= n_extra <= _MOST_EXTRA]
+    if not fitting:
+        raise ValueError(
+            f"{n_tokens} tokens hold no grid of an image of {tuple(size)}, as far as can be told; pass grid=(rows, columns)"
+        )
+    return min(fitting, key=lambda shape: (candidates[shape], extra[shape]))

@@ -9,7 +9,8 @@ from torch import nn
 T = TypeVar("T")
 
 _KEPT: "WeakKeyDictionary[nn.Module, dict[Hashable, tuple[list[Any], Any]]]" = WeakKeyDictionary()
-_PLAIN = (bool, int, float, str, tuple, type(None))
+_TORCH_S_OWN = {*vars(nn.Module())}
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 def kept(model: nn.Module, what: Hashable, make: Callable[[], T]) -> T:
@@ -17,18 +18,27 @@ def kept(model: nn.Module, what: Hashable, make: Callable[[], T]) -> T:
 
     What is made must not refer to the model itself, which would then live for ever.
     """
-    structure, found = _structure(model), _KEPT.setdefault(model, {})
-    if what not in found or found[what][0] != structure:
-        found[what] = structure, make()
+    now, found = structure(model), _KEPT.setdefault(model, {})
+    if what not in found or found[what][0] != now:
+        found[what] = now, make()
     return found[what][1]
 
 
-def _structure(model: nn.Module) -> list[Any]:
+def structure(model: nn.Module) -> list[Any]:
     """Modules, their attributes, and which tensors they have; not the values of the tensors."""
-    found: list[Any] = [id(tensor) for tensor in (*model.parameters(), *model.buffers())]
+    found: list[Any] = [(id(tensor), tensor.dtype, tensor.device) for tensor in (*model.parameters(), *model.buffers())]
     for name, module in model.named_modules():
         found.append((name, id(module), type(module)))
-        for key, value in vars(module).items():
-            if not key.startswith("_") and key != "training":
-                found.append((key, value if isinstance(value, _PLAIN) else id(value)))
+        found += [(key, contents(value)) for key, value in vars(module).items() if key not in _TORCH_S_OWN]
     return found
+
+
+def contents(value: Any) -> Any:
+    """What can be compared: plain values, also within lists, tuples, sets and dicts; which object it is of all else."""
+    if isinstance(value, _PLAIN):
+        return type(value), value
+    if isinstance(value, dict):
+        return [(contents(key), contents(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [type(value), *map(contents, value)]
+    return value if isinstance(value, set | frozenset) and all(isinstance(one, _PLAIN) for one in value) else id(value)

@@ -128,9 +128,9 @@ class MaskedModels:
             try:
                 found = self._run(copies, classes)
             except Exception as error:
-                if not calls.misfit:
+                if not calls.misfit and not isinstance(error, ValueError):
                     raise
-                raise Disproved(calls.misfit) from error
+                raise Disproved(calls.misfit or f"the explanation method does not take hooks ({error})") from error
         if calls.misfit:
             raise Disproved(calls.misfit)
         if not calls.repeats:

@@ -88,7 +88,7 @@ def guided_backprop(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor
 def deep_lift(model: nn.Module, inputs: Tensor, targets: Tensor, *, baseline: Any = 0.0) -> Tensor:
     """What each input contributes to the difference from the output for a baseline (Rescale rule)."""
     twin = Twin.of(model, "DeepLift", inputs)
-    for name in twin.without_multipliers():
+    for name in twin.without_multipliers:
         twin.warn(f"DeepLift: Captum has no rule for {name}, whose gradient is used instead.")
     with twin.ready(model) as whole:
         return attr.DeepLift(whole).attribute(inputs, _baseline(baseline, inputs), targets)

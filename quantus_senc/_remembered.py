@@ -61,12 +61,13 @@ class Remembered:
         found = find()
         if 2 * self.known.shape[1] * masks.stop * found.shape[2] > _MOST:
             return found
-        more = max(masks.stop, 2 * width) - width if masks.stop > width else 0
-        self.known = nn.functional.pad(self.known, (0, more))
-        values = self.values.to(found) if width else found.new_empty(2, self.known.shape[1], 0, found.shape[2])
-        self.values = nn.functional.pad(values, (0, 0, 0, more))
-        self.known[kind, images, masks] = True
+        if masks.stop > width:
+            more = max(masks.stop, 2 * width) - width
+            values = self.values if width else found.new_empty(2, self.known.shape[1], 0, found.shape[2])
+            # Both or none, whatever memory there is.
+            self.values, self.known = nn.functional.pad(values, (0, 0, 0, more)), nn.functional.pad(self.known, (0, more))
         self.values[kind, images, masks] = found
+        self.known[kind, images, masks] = True
         return found
 
     def _forget(self, n_images: int) -> None:

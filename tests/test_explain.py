@@ -202,8 +202,8 @@ class Branching(nn.Module):
 
 def test_model_that_cannot_be_traced_is_an_error():
     with pytest.raises(ValueError, match="cannot trace Branching"):
-        explain(Branching(), torch.rand(2, 4), torch.zeros(2), method="DeepLift")
-    assert explain(Branching(), torch.rand(2, 4), torch.zeros(2), method="Saliency").shape == (2, 4)
+        explain(Branching(), torch.rand(2, 4), torch.zeros(2, dtype=torch.long), method="DeepLift")
+    assert explain(Branching(), torch.rand(2, 4), torch.zeros(2, dtype=torch.long), method="Saliency").shape == (2, 4)
 
 
 class Rereading(nn.Module):
@@ -221,7 +221,7 @@ class Rereading(nn.Module):
 
 def test_twin_that_predicts_otherwise_is_an_error():
     with pytest.raises(ValueError, match="rewritten so predicts otherwise"):
-        explain(Rereading(), torch.rand(20, 4), torch.zeros(20), method="DeepLift")
+        explain(Rereading(), torch.rand(20, 4), torch.zeros(20, dtype=torch.long), method="DeepLift")
 
 
 def test_what_captum_lacks_is_said_once(x, y):
@@ -377,7 +377,7 @@ def test_grad_cam_of_tokens(x, y):
     with model.blocks[0].register_forward_hook(lambda module, args, output: kept.update(output=output)):
         score = model(x).gather(1, y[:, None]).sum()
     (gradient,) = torch.autograd.grad(score, kept["output"])
-    tokens = (gradient.mean(1, keepdim=True) * kept["output"]).sum(-1)[:, 1:]
+    tokens = (gradient[:, 1:].mean(1, keepdim=True) * kept["output"][:, 1:]).sum(-1)
     expected = nn.functional.interpolate(tokens.view(3, 1, 4, 4), (16, 16), mode="bilinear").detach()
     torch.testing.assert_close(explain(model, x, y, method="GradCAM", layer="blocks.0"), expected)
 
@@ -414,9 +414,14 @@ def _has_zennit():
 
 def test_grad_cam_of_what_has_no_places():
     with pytest.raises(ValueError, match="no places"):
-        explain(nn.Linear(4, 3), torch.rand(2, 4), torch.zeros(2), method="GradCAM")
+        explain(nn.Linear(4, 3), torch.rand(2, 4), torch.zeros(2, dtype=torch.long), method="GradCAM")
     with pytest.raises(ValueError, match="calls no convolution"):
-        explain(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), torch.rand(2, 1, 4), torch.zeros(2), method="GradCAM")
+        explain(
+            nn.Sequential(nn.Flatten(), nn.Linear(4, 3)),
+            torch.rand(2, 1, 4),
+            torch.zeros(2, dtype=torch.long),
+            method="GradCAM",
+        )
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -440,3 +445,274 @@ def test_relevance_adds_up_to_the_output(x, y):
     model.fc.bias.data.zero_()
     relevance = explain(model, x, y, method="LRP", reduce_axes=()).double().sum((1, 2, 3))
     torch.testing.assert_close(relevance, model(x).gather(1, y[:, None])[:, 0].double(), rtol=1e-2, atol=1e-5)
+
+
+class Pieces(nn.Module):
+    """Bias-free pieces of a network, put together by a function."""
+
+    def __init__(self, together):
+        super().__init__()
+        torch.manual_seed(0)
+        self.together, self.skip = together, True
+        self.c1 = nn.Conv2d(3, 4, 3, padding=1, bias=False)
+        self.c2 = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+        self.c3 = nn.Conv2d(8, 4, 3, padding=1, bias=False)
+        self.relu, self.leaky = nn.ReLU(inplace=True), nn.LeakyReLU()
+        self.pool, self.up = nn.MaxPool2d(2), nn.Upsample(scale_factor=2)
+        self.gamma = nn.Parameter(torch.rand(1, 4, 1, 1))
+        self.fc = nn.Linear(4, N_CLASSES, bias=False)
+
+    def forward(self, x, mask=None, scale=2.0):
+        return scale * self.fc(self.together(self, x).mean((2, 3)))
+
+
+def bottleneck(net, x):
+    a = net.relu(net.c1(x))
+    return net.relu(net.relu(net.c2(net.relu(net.c2(a)))) + a)
+
+
+def u_net(net, x):
+    a = net.relu(net.c1(x))
+    return net.c3(torch.cat([net.up(net.relu(net.c2(net.pool(a)))), a], 1))
+
+
+def dense(net, x):
+    a = net.relu(net.c1(x))
+    return net.c3(torch.cat([a, net.c2(a)], 1))
+
+
+def before_activation(net, x):
+    a = net.c1(x)
+    return a + net.c2(nn.functional.relu(a))
+
+
+BRANCHING = {
+    "one ReLU three times": bottleneck,
+    "U-Net": u_net,
+    "dense": dense,
+    "before activation": before_activation,
+    "activation after ReLU": lambda net, x: net.c2(net.leaky(net.relu(net.c1(x)))),
+    "one convolution three times": lambda net, x: net.c2(net.relu(net.c2(net.relu(net.c2(net.c1(x)))))),
+    "layer scale": lambda net, x: net.gamma * net.c2(net.relu(net.c1(x))) / 3,
+    "functional layers": lambda net, x: nn.functional.conv2d(net.relu(net.c1(x)), net.c2.weight, padding=1),
+}
+
+
+@pytest.mark.parametrize("name", list(BRANCHING))
+def test_branches_and_repeated_modules_add_up(name, x, y):
+    model = Pieces(BRANCHING[name]).eval()
+    expected = model(x).gather(1, y[:, None])[:, 0]  # and 0 for the baseline
+    for method in ("LRP", "DeepLift"):
+        found = explain(model, x, y, method=method, reduce_axes=()).double().sum((1, 2, 3)).float()
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+    guided = explain(model, x, y, method="GuidedBackprop")
+    plain = explain(model, x, y, method="Gradient")
+    assert not torch.allclose(guided, plain)
+
+
+@pytest.mark.parametrize("method", ["GuidedBackprop", "DeepLift", "LRP"])
+def test_hooks_and_attributes_of_repeated_modules_stay(method, x, y):
+    model = Pieces(bottleneck).eval()
+    model.relu.output = "mine"
+    model.relu.register_forward_hook(lambda *args: None)
+    before = snapshot(model)
+    explain(model, x, y, method=method)
+    assert snapshot(model) == before
+
+
+@pytest.mark.parametrize("method", ["GuidedBackprop", "DeepLift", "LRP"])
+def test_twin_follows_attributes_and_constants(method, x, y):
+    def together(net, x):
+        a = net.gamma * net.relu(net.c1(x))
+        return net.c2(a) if net._settings["skip"][0] else net.c2(net.relu(net.c2(a)))
+
+    model = Pieces(together).eval()
+    model._settings = {"skip": [True]}
+    maps = [explain(model, x, y, method=method)]
+    model._settings["skip"][0] = False
+    maps.append(explain(model, x, y, method=method))
+    model.gamma.data = model.gamma.data.flip(1)
+    maps.append(explain(model, x, y, method=method))
+    fresh = Pieces(together).eval()
+    fresh._settings = {"skip": [False]}
+    fresh.gamma.data = fresh.gamma.data.flip(1)
+    assert not torch.allclose(maps[0], maps[1])
+    assert not torch.allclose(maps[1], maps[2])
+    torch.testing.assert_close(maps[2], explain(fresh, x, y, method=method))
+
+
+class ReLUConv2d(nn.Conv2d):
+    def forward(self, x):
+        return nn.functional.relu(super().forward(x))
+
+
+@pytest.mark.parametrize("method", ["GuidedBackprop", "DeepLift", "LRP"])
+def test_layers_with_a_nonlinearity_of_their_own(method, x, y):
+    torch.manual_seed(0)
+    model = nn.Sequential(ReLUConv2d(3, 4, 3), nn.Conv2d(4, 5, 14), nn.Flatten()).eval()
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 14), nn.Flatten()).eval()
+    for own, other in ((model[0], plain[0]), (model[1], plain[2])):
+        other.load_state_dict(own.state_dict())
+    torch.testing.assert_close(explain(model, x, y, method=method), explain(plain, x, y, method=method))
+
+
+class KeepsItself(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, N_CLASSES)
+        self.conv.register_forward_hook(self.look)
+
+    def look(self, module, args, output):
+        self.seen = len(output)
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+def test_model_that_its_hooks_refer_to_can_be_forgotten(x, y):
+    model = KeepsItself().eval()
+    for method in METHODS:
+        explain(model, x, y, method=method)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_hides_a_nonlinearity_is_named():
+    model = nn.Sequential(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), nn.Flatten(), nn.Linear(12, 3)).eval()
+    with pytest.raises(ValueError, match=r"'0' \(TransformerEncoderLayer\)|cannot trace"):
+        explain(model, torch.rand(2, 3, 4), torch.tensor([0, 1]), method="GuidedBackprop")
+
+
+def test_functions_without_a_rule_of_deep_lift_are_named(x, y):
+    model = Pieces(lambda net, x: net.c1(x) * torch.exp(net.c1(x))).eval()
+    with pytest.warns(UserWarning, match="Captum has no rule") as caught:
+        explain(model, x, y, method="DeepLift")
+    said = [str(one.message) for one in caught]
+    assert any("the function 'exp' after 'c1'" in message for message in said)
+    assert any("the function 'mul' after 'c1'" in message for message in said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (lambda net, x: net.c1(x) * net.c1(x), "the function 'mul' after 'c1'"),
+        (lambda net, x: torch.exp(net.c1(x)), "the function 'exp' after 'c1'"),
+        (lambda net, x: net.c1(x) - net.c2(net.c1(x)), "the function 'sub'"),
+        (lambda net, x: torch.div(net.c1(x), 2, rounding_mode="floor"), "the function 'div'"),
+        (lambda net, x: nn.functional.softplus(net.c1(x)) * net.gamma**x, "the function 'pow'"),
+    ],
+)
+def test_what_lrp_has_no_rule_for_is_named(kind, message, x, y):
+    with pytest.raises(ValueError, match=message):
+        explain(Pieces(kind).eval(), x, y, method="LRP")
+
+
+def test_computed_weights_have_no_rule(y):
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 6)), nn.ReLU(), nn.Linear(6, 5))
+    with pytest.raises(ValueError, match=r"no rule for '0' \(ParametrizedLinear\)"):
+        explain(model, torch.rand(3, 4), y, method="LRP")
+    assert explain(model, torch.rand(3, 4), y, method="DeepLift").isfinite().all()
+
+
+def test_hooks_of_the_whole_model(x, y):
+    model = network("CNN")
+    plain = explain(model, x, y, method="DeepLift")
+    seen = []
+    with model.register_forward_pre_hook(lambda module, args: seen.append(len(args[0]))):
+        assert torch.equal(explain(model, x, y, method="DeepLift"), plain)
+        explain(model, x, y, method="LRP")
+    assert max(seen) == 6  # inputs and baselines
+    with model.register_forward_hook(lambda module, args, output: 2 * output):
+        torch.testing.assert_close(explain(model, x, y, method="DeepLift"), 2 * plain)
+        with pytest.raises(ValueError, match="a hook of the model changes its input or output"):
+            explain(model, x, y, method="LRP")
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_in_inference_mode(method, x, y):
+    model = network("CNN")
+    expected = explain(model, x, y, method=method)
+    with torch.inference_mode():
+        torch.testing.assert_close(explain(model, x + 0, y, method=method), expected)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "message"),
+    [
+        (torch.rand(0, 3, 16, 16), torch.zeros(0, dtype=torch.long), "at least one sample"),
+        (torch.rand(2, 3, 16, 16), torch.tensor(1), r"targets of shape \(\)"),
+        (torch.rand(2, 3, 16, 16), torch.zeros(2, 1, dtype=torch.long), r"targets of shape \(2, 1\)"),
+        (torch.rand(2, 3, 16, 16), torch.zeros(2), "type torch.float32"),
+    ],
+)
+def test_wrong_batches(inputs, targets, message):
+    with pytest.raises(ValueError, match=message):
+        explain(network("CNN"), inputs, targets, method="Saliency")
+
+
+def test_output_that_is_no_tensor():
+    class Pair(nn.Linear):
+        def forward(self, x):
+            return super().forward(x), x
+
+    with pytest.raises(ValueError, match="Pair returned a tuple"):
+        explain(Pair(4, 3), torch.rand(2, 4), torch.tensor([0, 1]), method="DeepLift")
+
+
+@pytest.mark.parametrize(("size", "patch", "n_extra"), [((30, 50), 8, 1), ((64, 20), 8, 0), ((24, 24), 8, 8), ((16, 16), 8, 5)])
+@pytest.mark.parametrize("by", ["convolution", "grid"])
+def test_grids_of_tokens(size, patch, n_extra, by):
+    rows, columns = size[0] // patch, size[1] // patch
+
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patches = nn.Conv2d(3, 4, patch, patch) if by == "convolution" else nn.LazyConv2d(4, patch, patch + 0)
+            self.extra, self.tokens, self.fc = nn.Parameter(torch.rand(1, n_extra, 4)), nn.Tanh(), nn.Linear(4, 3)
+
+        def forward(self, x):
+            patches = self.patches(x).flatten(2).transpose(1, 2)
+            return self.fc(self.tokens(torch.cat([self.extra.expand(x.shape[0], -1, -1), patches], 1)).square().mean(1))
+
+    torch.manual_seed(0)
+    model, images = Tokens().eval(), torch.rand(2, 3, *size)
+    model(images)
+    kwargs = {"grid": (rows, columns)} if by == "grid" else {}
+    found = explain(
+        model, images, torch.tensor([0, 1]), method="GradCAM", layer="tokens", interpolate=(rows, columns), **kwargs
+    )
+    kept = {}
+    with model.tokens.register_forward_hook(lambda module, args, output: kept.update(output=output)):
+        score = model(images)[[0, 1], [0, 1]].sum()
+    (gradient,) = torch.autograd.grad(score, kept["output"])
+    places, slopes = (tensor[:, n_extra:] for tensor in (kept["output"], gradient))
+    expected = (places * slopes.mean(1, keepdim=True)).sum(-1).view(2, 1, rows, columns).detach()
+    torch.testing.assert_close(found, expected)
+
+
+def test_grad_cam_of_layers_with_channels_last(x, y):
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.fc = nn.Conv2d(3, 4, 4, 4), nn.LayerNorm(4), nn.Linear(4, N_CLASSES)
+
+        def forward(self, x):
+            return self.fc(self.norm(self.conv(x).permute(0, 2, 3, 1)).square().mean((1, 2)))
+
+    model = Normed().eval()
+    maps = explain(model, x, y, method="GradCAM", layer="norm", interpolate=(4, 4))
+    kept = {}
+    with model.norm.register_forward_hook(lambda module, args, output: kept.update(output=output)):
+        score = model(x).gather(1, y[:, None]).sum()
+    (gradient,) = torch.autograd.grad(score, kept["output"])
+    expected = (gradient.mean((1, 2), keepdim=True) * kept["output"]).sum(-1)[:, None].detach()
+    torch.testing.assert_close(maps, expected)
+
+
+def test_layer_that_is_never_called(x, y):
+    model = network("ResNet18")
+    model.unused = nn.Conv2d(3, 3, 3)
+    with pytest.raises(ValueError, match="layer='unused' is never called"):
+        explain(model, x, y, method="GradCAM", layer="unused")

@@ -168,10 +168,10 @@ class Explained:
     """An explanation method that counts the samples it is given, and whose map its caller can change."""
 
     def __init__(self):
-        self.samples, self.method, self.generator = 0, "Saliency", None
+        self.samples, self.method, self.generator = np.zeros(1, dtype=int), "Saliency", None
 
     def __call__(self, model, inputs, targets, **kwargs):
-        self.samples += len(inputs)
+        self.samples[0] += len(inputs)
         maps = quantus.explain(model, inputs, targets, method=self.method)
         return maps if self.generator is None else maps * self.generator.random(maps.shape)
 
@@ -180,7 +180,7 @@ def test_other_estimator_reads_what_the_method_explained(call):
     call["explain_func"] = method = Explained()
     regression = DataSensitivityConsistency(60, estimator="regression", **KWARGS)
     predicted(regression, call)
-    method.samples = 0
+    method.samples[0] = 0
     paper = regression.with_estimator("paper")
     predicted(paper, call)
     assert method.samples <= 10
@@ -217,3 +217,53 @@ def test_constant_attributions_are_remembered_as_such(call):
     predicted(again, call)
     assert [record.n_constant for record in again.sensitivities] == first
     assert min(first) > 0
+
+
+@pytest.mark.parametrize("n", range(1, 5))
+@pytest.mark.parametrize("max_batch_size", ["auto", 40])
+def test_running_out_of_memory_while_remembering(call, monkeypatch, n, max_batch_size):
+    metric = DataSensitivityConsistency(60, max_batch_size=max_batch_size, **KWARGS)
+    _, expected = predicted(DataSensitivityConsistency(60, **KWARGS), call)
+    pad, calls = nn.functional.pad, []
+
+    def failing(*args):
+        calls.append(1)
+        if len(calls) == n:
+            raise torch.OutOfMemoryError
+        return pad(*args)
+
+    monkeypatch.setattr("quantus_senc._remembered.nn.functional.pad", failing)
+    if max_batch_size == "auto":
+        np.testing.assert_allclose(predicted(metric, call)[1], expected, atol=1e-9)
+    else:
+        with pytest.raises(torch.OutOfMemoryError):
+            predicted(metric, call)
+    monkeypatch.undo()
+    np.testing.assert_allclose(predicted(metric, call)[1], expected, atol=1e-9)
+
+
+class Filled:
+    """A baseline whose value can be changed."""
+
+    def __init__(self):
+        self.value = 0.0
+
+    def __call__(self, image):
+        return torch.full((1, 1, 1), self.value)
+
+
+def test_baseline_that_has_changed(call):
+    baseline = Filled()
+    metric = DataSensitivityConsistency(60, perturb_baseline=baseline, **KWARGS)
+    predicted(metric, call)
+    baseline.value = 0.9
+    fresh = DataSensitivityConsistency(60, perturb_baseline=0.9, **KWARGS)
+    np.testing.assert_allclose(predicted(metric, call)[1], predicted(fresh, call)[1], atol=1e-6)
+
+
+def test_model_in_another_precision(call):
+    metric = DataSensitivityConsistency(60, **KWARGS)
+    predicted(metric, call)
+    call["model"].double()
+    fresh = DataSensitivityConsistency(60, **KWARGS)
+    assert predicted(metric, call)[1] == predicted(fresh, call)[1]
