@@ -14,6 +14,7 @@ from quantus_senc._consistency import Sensitivity
 from quantus_senc._host import host_array
 from quantus_senc._plot_style import RANK_COLOURS, displayable, panels, picture, rank_bar, style, wrapped
 from quantus_senc._similarity import centred_ranks
+from quantus_senc._wording import number
 
 _EDGES = ListedColormap(["#D55E00"])  # seen on black and on white
 _A_ROW = 6
@@ -97,7 +98,7 @@ def data_sensitivity(image: ArrayLike | Tensor, sensitivities: Mapping[str, Sens
         features.imshow(_edges(first), cmap=_EDGES, extent=(-0.5, shown.shape[1] - 0.5, shown.shape[0] - 0.5, -0.5))
         _sensitivity(picture(next(free), "prediction", shown), first, first.prediction)
         for name, record in sensitivities.items():
-            title = f"{wrapped(name)}\nSenC {record.score:.2f}"
+            title = f"{wrapped(name)}\nSenC {number(record.score)}"
             _sensitivity(picture(next(free), title, shown), record, record.explanation)
         rank_bar(figure, axes, "least", "most\nsensitive")
     return figure

@@ -12,6 +12,7 @@ from torch import Tensor
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._plot_style import RANK_COLOURS, look, one_line, panels, rank_bar, style, wrapped
 from quantus_senc._similarity import centred_ranks
+from quantus_senc._wording import number
 
 
 def parameter_sensitivity(sensitivities: Mapping[str, Sensitivity], n_columns: int = 4) -> Figure:
@@ -44,7 +45,7 @@ def parameter_sensitivity(sensitivities: Mapping[str, Sensitivity], n_columns: i
     if len(counts) != 1:
         raise ValueError(f"sensitivities are of {sorted(counts)} units; pass records of one layer, one for each method")
     shown = {"prediction": next(iter(sensitivities.values())).prediction}
-    shown |= {f"{wrapped(name)}\nSenC {record.score:.2f}": record.explanation for name, record in sensitivities.items()}
+    shown |= {f"{wrapped(name)}\nSenC {number(record.score)}": record.explanation for name, record in sensitivities.items()}
     return _unit_panels(shown, n_columns)
 
 

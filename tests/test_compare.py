@@ -187,7 +187,7 @@ def test_any_metric_of_quantus_can_be_put_in(model, images):
 class Counting(nn.Module):
     def __init__(self, model):
         super().__init__()
-        self.model, self.samples = model, [0]
+        self.model, self.samples = model, np.zeros(1, dtype=int)
 
     def forward(self, x):
         self.samples[0] += 0 if torch.is_grad_enabled() else len(x)
@@ -203,7 +203,7 @@ def test_work_that_metrics_and_methods_share_is_done_once(model, images):
 
     kwargs = {"metrics": ["SenC", "Top-1", "Top-3", "SenC (paper)"], "n_masks": 60, "segment_func": segment}
     compare(counting, *images, methods=["Saliency"], **kwargs)
-    one, counting.samples[0] = counting.samples[0], 0
+    one, counting.samples[0] = int(counting.samples[0]), 0
     compare(counting, *images, methods=["Saliency", "Gradient", "InputXGradient"], **kwargs)
     assert len(segmented) == 4 + 4
     assert counting.samples[0] - one <= 4 * 2 * 5  # unmasked images only

@@ -26,7 +26,7 @@ def test_data_sensitivity(channels):
     figure = plot.data_sensitivity(x[0], records)
     panels = {axes.get_title().split("\n")[0]: axes for axes in figure.axes if axes.get_title()}
     assert list(panels) == ["image", "9 features", "prediction", "Gradient", "random"]
-    assert f"SenC {records['random'].score:.2f}" in panels["random"].get_title()
+    assert f"SenC {records['random'].score:.2f}".replace("-", "−") in panels["random"].get_title()
     drawn = panels["Gradient"].get_images()[-1].get_array()
     np.testing.assert_array_equal(drawn, 2 * rankdata(records["Gradient"].explanation)[records["Gradient"].labels] - 10)
     plt.close(figure)
@@ -59,7 +59,11 @@ def test_parameter_sensitivity():
     record = metric.sensitivities["4"][0]
     figure = plot.parameter_sensitivity({"a": record, "b": record})
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["prediction", f"a\nSenC {record.score:.2f}", f"b\nSenC {record.score:.2f}", ""]  # the last is the bar
+    assert titles == [
+        "prediction",
+        *(f"{name}\nSenC {record.score:.2f}".replace("-", "−") for name in "ab"),
+        "",
+    ]  # the last is the bar
     assert texts(figure.axes[-1]) == ["least", "most\nsensitive"]
     drawn = figure.axes[1].collections[0].get_array()
     np.testing.assert_array_equal(drawn.ravel(), 2 * rankdata(record.explanation) - 65)

@@ -7,13 +7,15 @@ import pytest
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_every_block_runs(capsys):
-    text = (Path(__file__).parents[1] / "README.md").read_text()
+def test_every_block_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parents[1] / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     names = {}
     for block in blocks:
         exec(block, names)
+    assert (tmp_path / "results" / "report.html").exists()
     means = names["results"]
     assert set(means) == {"Saliency", "InputXGradient", "random"}
     assert list(names["scores"]["Saliency"]) == ["0", "3"]

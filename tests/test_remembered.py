@@ -18,7 +18,7 @@ class Counting(nn.Module):
     def __init__(self):
         super().__init__()
         self.net = nn.Sequential(nn.Flatten(), nn.Linear(144, 8), nn.Tanh(), nn.Linear(8, 3))
-        self.samples = [0]
+        self.samples = np.zeros(1, dtype=int)
         self.sharpness = 1.0
 
     def forward(self, x):
@@ -42,7 +42,7 @@ def predicted(metric, call, method="Saliency", **changes):
     """How many samples a call predicts, and its scores."""
     call["model"].samples[0] = 0
     scores = metric(**call | {"explain_func_kwargs": {"method": method}} | changes)
-    return call["model"].samples[0], scores
+    return int(call["model"].samples[0]), scores
 
 
 @pytest.mark.parametrize("estimator", ["paper", "regression"])

@@ -49,9 +49,10 @@ class Page(HTMLParser):
 
 
 def page(made, tmp_path):
+    before = plt.get_fignums()
     path = made.report(tmp_path / "page.html")
     assert path == tmp_path / "page.html"
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == before
     parsed = Page(path.read_text(encoding="utf-8"))
     assert parsed.open == []
     return parsed
