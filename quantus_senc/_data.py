@@ -2,13 +2,13 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 from quantus.helpers.enums import DataType
 from torch import Tensor
 
@@ -17,12 +17,13 @@ from quantus_senc._batch import Batch
 from quantus_senc._chunks import Chunk
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
+from quantus_senc._features import Features, changeable_features, labels_of, own_features
 from quantus_senc._findings import Findings
 from quantus_senc._fingerprint import fingerprint, with_state
 from quantus_senc._metric import SensitivityConsistency
-from quantus_senc._perturb import Baseline, baseline_values, changed_features, eliminate
+from quantus_senc._perturb import Baseline, baseline_values, eliminate
 from quantus_senc._plan import Plan
-from quantus_senc._segment import SegmentFunc, default_segment_func, number_labels, segment
+from quantus_senc._segment import SegmentFunc
 
 
 class DataSensitivityConsistency(SensitivityConsistency):
@@ -168,51 +169,27 @@ class DataSensitivityConsistency(SensitivityConsistency):
         other.estimator, other._findings = estimator, self._findings
         return other
 
-    def prepare(self, subject: Subject, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None) -> "_Features":
+    def prepare(self, subject: Subject, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None) -> Features:
         """The features of every image."""
-        inputs = torch.tensor(x_batch, dtype=None if x_batch.dtype.kind == "f" else torch.float32)
-        baseline_values(inputs[:1], self.perturb_baseline, self.seed, torch.zeros(1, dtype=torch.int64))
-        if labels is None:
-            segment_func, kwargs = self.segment_func or default_segment_func(inputs.ndim), self.segment_func_kwargs
-            check_segment_func(segment_func, kwargs)
-            key = fingerprint([x_batch, with_state(segment_func), kwargs])
-            found = self._findings.features.of(key, lambda: segment(inputs, segment_func, kwargs))
+        first = subject.inputs(x_batch[:1])
+        baseline_values(first, self.perturb_baseline, self.seed, torch.zeros(1, dtype=torch.int64, device=first.device))
+        found = labels_of(x_batch, labels, self.segment_func, self.segment_func_kwargs, self._findings.features)
+        if self.plan.tells_changes:
+            free = changeable_features(subject, x_batch, found, self.perturb_baseline, self.seed)
         else:
-            if labels.dtype.kind not in "iub":
-                raise ValueError(f"custom_batch of type {labels.dtype} must hold labels, one integer a position")
-            found = number_labels(torch.as_tensor(labels), inputs)
-        if found.max() == 0:
-            raise ValueError(
-                f"every image has a single feature, with segment_func={self.segment_func!r} and "
-                f"segment_func_kwargs={self.segment_func_kwargs!r}; ask for smaller features (a smaller "
-                "pixels_per_segment, patch_size or window_size) or pass labels as custom_batch"
-            )
-        free = torch.cat(
-            [self._free_features(subject, x_batch, found, images) for images in torch.arange(len(found)).split(64)]
-        )
+            free = own_features(found)
         self.plan.check(int(free.sum(1).max()), "features")
         masks = [found, with_state(self.perturb_baseline), self.seed, self.mask_rate]
         how = [str(subject.device), subject.model_kwargs, subject.softmax, masks]
         method = [with_state(subject.explain_func), subject.explain_func_kwargs, subject.normalise_func, subject.absolute]
         self._findings.recall(fingerprint([subject.model, x_batch, y_batch, how]), fingerprint(method), len(x_batch))
-        return _Features(found, free)
+        return Features(found, free)
 
-    def _free_features(
-        self, subject: Subject, x_batch: np.ndarray, labels: Int64[Tensor, "B *spatial"], images: Int64[Tensor, " b"]
-    ) -> Bool[Tensor, "b m"]:
-        """The features whose sensitivities are sought: those that some images have, unless eliminating them changes nothing."""
-        n_features = int(labels.max()) + 1
-        if not self.plan.tells_changes:
-            return torch.arange(n_features) <= labels[images].flatten(1).amax(1, keepdim=True)
-        inputs = subject.inputs(x_batch[images.numpy()])
-        baselines = baseline_values(inputs, self.perturb_baseline, self.seed, images.to(inputs.device))
-        return changed_features(inputs, labels[images].to(inputs.device), baselines, n_features).cpu()
-
-    def n_pairs(self, prepared: "_Features", n_images: int) -> int:
+    def n_pairs(self, prepared: Features, n_images: int) -> int:
         """As many as each image gets masks."""
         return sum(self.plan.mask_count(count) for count in prepared.free.sum(1).tolist())
 
-    def evaluate_batch(self, batch: Batch, prepared: "_Features") -> list[Sensitivity]:
+    def evaluate_batch(self, batch: Batch, prepared: Features) -> list[Sensitivity]:
         """Algorithm 1 for some images, the masks of which are drawn and weighed in chunks."""
         subject, device = batch.subject, batch.subject.device
         inputs, targets = subject.inputs(batch.x_batch), subject.targets(batch.y_batch)
@@ -254,7 +231,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         batch.progress.total += sum(plan.mask_count(count) - self.plan.mask_count(count) for count in counts)
         return plan
 
-    def collect(self, found: list[Sensitivity], prepared: "_Features") -> list[Sensitivity]:
+    def collect(self, found: list[Sensitivity], prepared: Features) -> list[Sensitivity]:
         """One record an image."""
         return found
 
@@ -265,11 +242,3 @@ class DataSensitivityConsistency(SensitivityConsistency):
     def errors(self, sensitivities: list[Sensitivity]) -> list[float]:
         """One standard error an image."""
         return [record.standard_error for record in sensitivities]
-
-
-@dataclass(frozen=True)
-class _Features:
-    """The features of every image, on the host: where each is, and whether its sensitivity is sought."""
-
-    labels: Int64[Tensor, "B *spatial"]
-    free: Bool[Tensor, "B m"]

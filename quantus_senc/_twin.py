@@ -1,15 +1,15 @@
 """A twin of a model in the form that Captum's hooks demand, which shares the model's weights and hooks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from captum.attr._utils.lrp_rules import PropagationRule
 from torch import Tensor, fx, nn
 
+from quantus_senc._hooks import check_hooks, copy_hooks, guarded, hook_names
 from quantus_senc._kept import kept
 from quantus_senc._lrp import with_rules
 from quantus_senc._parts import described, is_linear_function, is_linear_module, live_nodes
@@ -141,20 +141,20 @@ class Twin:
         """
         whole = self.around.whole
         originals = {name: model.get_submodule(own) for name, own in self.own_names.items()}
-        _check_hooks(model, [*originals.values()])
+        check_hooks(model, [*originals.values()])
         if not any(original is model for original in originals.values()):
-            _copy_hooks(model, whole, _guarded if self.rules else lambda hook: hook)
+            copy_hooks(model, whole, guarded if self.rules else lambda hook: hook)
         for name, original in originals.items():
             twin = whole.get_submodule(name)
             vars(twin).update(vars(original))
-            _copy_hooks(original, twin)
+            copy_hooks(original, twin)
             vars(twin).update({key: False for key in ("training", "inplace") if key in vars(twin)})
         for name, rule in self.rules.items():
             whole.get_submodule(name).rule = rule()
         try:
             yield self.around
         finally:
-            for key in _hook_names(whole):
+            for key in hook_names(whole):
                 vars(whole)[key].clear()
             for name, module in whole.named_children():
                 if name in self.own_names:
@@ -176,28 +176,6 @@ def _without_multipliers(whole: fx.GraphModule, own_names: dict[str, str]) -> li
     return found
 
 
-def _check_hooks(model: nn.Module, originals: list[nn.Module]) -> None:
-    known = {id(module) for original in originals for module in original.modules()}
-    for name, module in model.named_modules():
-        if module is not model and id(module) not in known and has_hooks(module):
-            raise ValueError(
-                f"module {name!r} ({type(module).__name__}) has hooks, which an explanation by modules would miss; remove "
-                "them, or choose a method that takes any model, such as 'IntegratedGradients'"
-            )
-
-
-def _guarded(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """A hook of the whole model that may not change what passes: LRP would take the change for relevance."""
-
-    def look(*args: Any, **kwargs: Any) -> None:
-        if hook(*args, **kwargs) is not None:
-            raise ValueError(
-                "method='LRP': a hook of the model changes its input or output; remove it, or choose another method"
-            )
-
-    return look
-
-
 def _empty_twin(module: nn.Module) -> nn.Module:
     twin: nn.Module = type(module).__new__(type(module))
     _empty(twin)
@@ -207,28 +185,3 @@ def _empty_twin(module: nn.Module) -> nn.Module:
 def _empty(twin: nn.Module) -> None:
     vars(twin).clear()
     nn.Module.__init__(twin)
-
-
-def _copy_hooks(
-    original: nn.Module, twin: nn.Module, wrap: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda hook: hook
-) -> None:
-    for name in _hook_names(original):
-        hooks = vars(original)[name]
-        copy = hooks.copy()
-        if name in ("_forward_hooks", "_forward_pre_hooks"):
-            copy.update({key: wrap(hook) for key, hook in hooks.items()})
-        vars(twin)[name] = copy
-    vars(twin)["_is_full_backward_hook"] = vars(original).get("_is_full_backward_hook")
-
-
-def has_hooks(module: nn.Module) -> bool:
-    """Whether a module has hooks on its passes."""
-    return any(vars(module)[key] for key in _hook_names(module))
-
-
-def _hook_names(module: nn.Module) -> list[str]:
-    return [
-        key
-        for key in vars(module)
-        if key.startswith(("_forward_", "_backward_")) and key.endswith(("hooks", "kwargs", "called"))
-    ]
