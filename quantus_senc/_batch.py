@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from quantus_senc._chunks import BatchLimit
 from quantus_senc._explain import Subject
 from quantus_senc._masks import MaskDesign
+from quantus_senc._passes import Passes
 from quantus_senc._philox import random_uniform
 from quantus_senc._plan import Plan
 from quantus_senc._similarity import centred_ranks, has_no_ranks, rank_correlation, ranked_alike
@@ -74,8 +75,8 @@ class Batch:
         Which images of the call they are.
     originals
         Their unperturbed prediction and explanation.
-    subject, limit, progress
-        What to run, how many samples at a time, and whom to tell.
+    subject, passes, limit, progress
+        What to run, how, how many samples at a time, and whom to tell.
     """
 
     x_batch: np.ndarray
@@ -83,6 +84,7 @@ class Batch:
     images: slice
     originals: Originals
     subject: Subject
+    passes: Passes
     limit: BatchLimit
     progress: "tqdm[Any]"
 

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -206,17 +206,21 @@ class DataSensitivityConsistency(SensitivityConsistency):
             images = active[slice(*chunk.images)]
             masks, classes = survey.masks(images, chunk.masks), targets[images].repeat_interleave(chunk.n_masks)
 
-            @cache  # both may need it
             def perturbed() -> Tensor:
                 return eliminate(inputs[images], labels[images], masks, baselines[images]).flatten(0, 1)
 
-            weights = self._findings.weights(
-                batch.images.start + images,
-                chunk.masks,
-                listed[images],
-                lambda: batch.originals.change(images, subject.confidence(perturbed(), classes)),
-                lambda: batch.originals.similarity(images, subject.attribution(perturbed(), classes)),
-            )
+            def change() -> Tensor:
+                return batch.originals.change(images, subject.confidence(perturbed(), classes))
+
+            def similarity() -> tuple[Tensor, Tensor]:
+                return batch.originals.similarity(images, subject.attribution(perturbed(), classes))
+
+            def both() -> tuple[Tensor, tuple[Tensor, Tensor]]:
+                confidence, maps = batch.passes.both(perturbed, classes)
+                return batch.originals.change(images, confidence), batch.originals.similarity(images, subject.ready(maps))
+
+            which = batch.images.start + images, chunk.masks, listed[images]
+            weights = self._findings.weights(*which, change, similarity, both)
             survey.add(images, chunk.masks, masks, *weights)
             batch.progress.update(chunk.n_pairs)
 

@@ -81,21 +81,24 @@ class Subject:
             If the model does not return (N, classes).
         """
         self.model.eval()  # an explanation method may have left it in training mode
-        with _input_of(self._last_softmax) as logits:
+        with _input_of(self.last_softmax) as logits:
             outputs = self.model(inputs.clone(), **self.model_kwargs)  # a model may normalise its input in place
-        outputs = logits[-1] if logits and not self.softmax else outputs
-        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != len(inputs):
+        return self.predictions(outputs, len(inputs), logits[-1] if logits else None)
+
+    def predictions(self, outputs: Any, n: int, logits: Tensor | None = None) -> Float[Tensor, "N classes"]:
+        """Predictions from what the model returned for n inputs, and from what its own last softmax was given."""
+        outputs = outputs if logits is None or self.softmax else logits
+        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != n:
             found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
             raise ValueError(
-                f"the model returned {found} for {len(inputs)} inputs, but must return ({len(inputs)}, classes); wrap it "
-                "in a module that does"
+                f"the model returned {found} for {n} inputs, but must return ({n}, classes); wrap it in a module that does"
             )
         # Softmax in half precision would round the confidence changes away.
         outputs = outputs.float() if outputs.dtype.itemsize < 4 or not outputs.is_floating_point() else outputs
-        return outputs.softmax(-1) if self.softmax and not logits else outputs
+        return outputs.softmax(-1) if self.softmax and logits is None else outputs
 
     @property
-    def _last_softmax(self) -> nn.Softmax | None:
+    def last_softmax(self) -> nn.Softmax | None:
         """The model's own softmax, if it is the last of its modules (Quantus's rule)."""
         last = list(self.model.modules())[-1]
         return last if isinstance(last, nn.Softmax) else None

@@ -83,7 +83,8 @@ def explain(
     _check_batch(inputs, targets, reduce_axes)
     with torch.inference_mode(False), torch.enable_grad(), _in_evaluation(model), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Setting (forward, )?backward hooks")  # by Captum, at each call
-        own = inputs.detach().clone().to(model_device(model), _precision(model, inputs)).requires_grad_()
+        own = inputs.clone() if inputs.is_inference() else inputs.detach()
+        own = own.to(model_device(model), _precision(model, inputs)).requires_grad_()
         maps = run(model, own, targets.to(own.device, torch.int64, copy=True), **kwargs).detach()
     if reduce_axes and inputs.ndim > 2:
         maps = maps.sum(tuple(reduce_axes), keepdim=keepdims)

@@ -37,9 +37,21 @@ class Findings:
         listed: Bool[Tensor, " b"],
         change: Callable[[], Float[Tensor, "b k"]],
         similarity: Callable[[], tuple[Float[Tensor, "b k"], Bool[Tensor, "b k"]]],
+        both: Callable[[], tuple[Float[Tensor, "b k"], tuple[Float[Tensor, "b k"], Bool[Tensor, "b k"]]]],
     ) -> tuple[Float[Tensor, "b 2 k"], Bool[Tensor, "b k"]]:
-        """Weights of masks, and which attributions have no ranks, as `Originals.compare` returns them; see `Remembered.of`."""
-        changes = self.changes.of(images, numbers, listed, lambda: change()[..., None])[..., 0]
-        found = self.similarities.of(images, numbers, listed, lambda: torch.stack(similarity(), -1))
-        similarities, constant = found.unbind(-1)
-        return torch.stack([1 - changes.to(similarities), similarities], 1), constant > 0
+        """Weights of masks, and which attributions have no ranks, as `Originals.compare` returns them.
+
+        For the first parameters see `Remembered.get`; what is not known is found by one of the others.
+        """
+        which = images, numbers, listed
+        changes, similarities = self.changes.get(*which), self.similarities.get(*which)
+        if changes is None and similarities is None:
+            new_change, new_similarity = both()
+            changes = self.changes.put(*which, new_change[..., None])
+            similarities = self.similarities.put(*which, torch.stack(new_similarity, -1))
+        if changes is None:
+            changes = self.changes.put(*which, change()[..., None])
+        if similarities is None:
+            similarities = self.similarities.put(*which, torch.stack(similarity(), -1))
+        similar, constant = similarities.unbind(-1)
+        return torch.stack([1 - changes[..., 0].to(similar), similar], 1), constant > 0

@@ -115,8 +115,8 @@ class MaskedModels:
 
     def _run(self, inputs: Tensor, targets: Tensor) -> tuple[Float[Tensor, "N 1"], Float[Tensor, "N n"]]:
         """Predictions for the explained classes, and attributions as they come: normalising may mix the samples."""
-        subject = self.batch.subject
-        return subject.confidence(inputs, targets)[:, None], subject.explain(inputs.clone(), targets.clone()).flatten(1)
+        confidence, maps = self.batch.passes.both(inputs.clone, targets)
+        return confidence[:, None], maps.flatten(1)
 
     def _run_hooked(
         self, inputs: Tensor, targets: Tensor, masks: Bool[Tensor, "k m"], layout: str | None

@@ -24,6 +24,7 @@ from quantus_senc._chunks import BatchLimit
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._host import agrees, call_device, host_array
+from quantus_senc._passes import Passes
 from quantus_senc._plan import Plan
 from quantus_senc._preserve import preserved
 from quantus_senc._runs import Runs
@@ -181,7 +182,7 @@ class SensitivityConsistency(Metric[list[float]]):
             subject, n_samples = subject.tried(x_batch, y_batch)
             sample_bytes = n_samples * subject.inputs(x_batch[:1]).nbytes
             limit = BatchLimit(self.max_batch_size, sample_bytes, subject.device, restore)
-            start = 0
+            start, passes = 0, Passes(subject)
             while start < len(x_batch):
                 images = slice(start, start + batch_size)
                 x, y = x_batch[images], y_batch[images]
@@ -189,7 +190,7 @@ class SensitivityConsistency(Metric[list[float]]):
                 agreed &= supplied is None or agrees(supplied[images], host_array(maps))
                 originals = Originals.of(confidence, subject.ready(maps))
                 try:
-                    records += self.evaluate_batch(Batch(x, y, images, originals, subject, limit, bar), prepared)
+                    records += self.evaluate_batch(Batch(x, y, images, originals, subject, passes, limit, bar), prepared)
                     start += batch_size
                 except StartAgain:
                     start, records = 0, []

@@ -1,6 +1,6 @@
 """What is found for masked inputs, and needed by the next explanation method or estimator."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -35,14 +35,10 @@ class Remembered:
             self._forget(self.known.shape[1])
         self.originals |= own
 
-    def of(
-        self,
-        images: Int64[Tensor, " b"],
-        numbers: tuple[int, int],
-        listed: Bool[Tensor, " b"],
-        find: Callable[[], Float[Tensor, "b k v"]],
-    ) -> Float[Tensor, "b k v"]:
-        """Values under a range of masks, as they are known or as `find` returns them.
+    def get(
+        self, images: Int64[Tensor, " b"], numbers: tuple[int, int], listed: Bool[Tensor, " b"]
+    ) -> Float[Tensor, "b k v"] | None:
+        """Values under a range of masks, if all of them are known.
 
         Parameters
         ----------
@@ -52,13 +48,20 @@ class Remembered:
             First mask, and the one after the last.
         listed
             Of which images all masks are tried, so that their masks have other numbers; on the host.
-        find
-            The values of every pair of image and mask.
         """
+        kind, masks = listed.long(), slice(*numbers)
+        known = masks.stop <= self.known.shape[2] and bool(self.known[kind, images, masks].all())
+        return self.values[kind, images, masks] if known else None
+
+    def put(
+        self,
+        images: Int64[Tensor, " b"],
+        numbers: tuple[int, int],
+        listed: Bool[Tensor, " b"],
+        found: Float[Tensor, "b k v"],
+    ) -> Float[Tensor, "b k v"]:
+        """The values that were found, which are known from now on, unless they are too many."""
         kind, masks, width = listed.long(), slice(*numbers), self.known.shape[2]
-        if masks.stop <= width and self.known[kind, images, masks].all():
-            return self.values[kind, images, masks]
-        found = find()
         if 2 * self.known.shape[1] * masks.stop * found.shape[2] > _MOST:
             return found
         if masks.stop > width:

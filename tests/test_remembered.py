@@ -79,7 +79,7 @@ def test_more_masks_extend_what_is_known(call):
     assert scores == DataSensitivityConsistency(100, **KWARGS)(**call, explain_func_kwargs={"method": "Saliency"})
     metric.n_masks = 60
     assert predicted(metric, call)[0] <= 10
-    assert n_samples > 3 * 100
+    assert n_samples >= 2 * 100  # those of the first batch are of a pass of their own, too
 
 
 @pytest.mark.parametrize(
