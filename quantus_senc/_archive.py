@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,15 @@ def load(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]
         raise FileNotFoundError(
             f"folder={str(folder)!r} holds no {' and no '.join(missing)}; pass a folder that Comparison.save has written"
         )
+    try:
+        return _read(folder)
+    except (ValueError, KeyError, TypeError, BadZipFile, OSError) as error:  # pandas's, JSON's and Unicode's are ValueErrors
+        raise ValueError(
+            f"folder={str(folder)!r} holds a comparison that cannot be read ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _read(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any], Examples | None]:
     scores, metrics = (pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False) for name in ("scores", "metrics"))
     for column in ("score", "standard_error"):
         scores[column] = [float(text or "nan") for text in scores[column]]  # exact, as pandas's own reader is not always

@@ -133,7 +133,9 @@ def check_inputs(model: object, x_batch: np.ndarray, y_batch: np.ndarray, channe
     if channel_first not in (None, True, False):
         raise ValueError(f"channel_first={channel_first!r} must be True, False, or None to infer it")
     if x_batch.ndim > 4 and channel_first is None:
-        raise ValueError(f"x_batch of shape {x_batch.shape} has too many axes to infer channel_first; pass True or False")
+        raise ValueError(
+            f"x_batch of shape {x_batch.shape} has too many axes to infer channel_first; pass True or False where it is taken"
+        )
     if y_batch.ndim != 1 or y_batch.dtype.kind not in "iu":
         raise ValueError(f"y_batch of shape {y_batch.shape} and type {y_batch.dtype} must be one class index an image")
     if len(x_batch) != len(y_batch) or len(x_batch) == 0:

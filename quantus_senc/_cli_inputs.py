@@ -36,14 +36,14 @@ def model_from(specification: str, device: str) -> nn.Module:
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a module may raise anything as it is imported
+    except (Exception, SystemExit) as error:  # a module may raise anything as it is imported
         raise ValueError(f"--model {specification!r}: {module_name!r} cannot be imported ({_said(error)})") from error
     finally:
         sys.path.pop(0)
     check_known(f"function of {module_name!r}", name, [key for key, value in vars(module).items() if callable(value)])
     try:
         model = getattr(module, name)()
-    except Exception as error:  # and so may a function
+    except (Exception, SystemExit) as error:  # and so may a function
         raise ValueError(f"--model {specification!r}: the function raised {_said(error)}") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"--model {specification!r}: the function returned a {type(model).__name__}, not a torch.nn.Module")
@@ -62,7 +62,10 @@ def images_in(path: Path, n_images: int | None) -> tuple[np.ndarray, np.ndarray]
         If the file cannot be read, an array is missing or of the wrong rank, or their lengths differ.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array, not x and y")
+        with loaded as file:
             missing = [name for name in ("x", "y") if name not in file.files]
             if missing:
                 raise ValueError(f"it holds no {' and no '.join(missing)}, but {', '.join(file.files) or 'nothing'}")
@@ -90,6 +93,6 @@ def writable(folder: Path) -> None:
         raise ValueError(f"--out {str(folder)!r} cannot be written ({error.strerror or error})") from error
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

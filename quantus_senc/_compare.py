@@ -66,7 +66,8 @@ def compare(
     n_masks, mask_rate, tolerance, seed
         Of the sensitivity consistency metrics; the seed is all metrics'.
     batch_size
-        How many images metrics and methods are given at a time.
+        How many images metrics and methods are given at a time. Those of Quantus that draw random numbers draw them a batch
+        at a time, so that their scores change with it.
     display_progressbar
         Whether progress is shown.
     kwargs
@@ -90,18 +91,19 @@ def compare(
     [['SenC', 'Saliency'], ['SenC', 'random'], ['MPRT', 'Saliency'], ['MPRT', 'random']]
     """
     x_batch, y_batch = host_array(x_batch), host_array(y_batch)
-    check_inputs(model, x_batch, y_batch, None if x_batch.ndim < 5 else True, batch_size)
+    check_inputs(model, x_batch, y_batch, None, batch_size)
     n_classes = _n_classes(model, x_batch, y_batch)
     chosen = named_methods(methods)
     masks = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed}
     measured = named_metrics(metrics, x_batch, model, n_classes=n_classes, **masks, **kwargs)
+    described = pd.DataFrame([_described(name, metric) for name, metric in measured.items()])
     run = Scoring(model, x_batch, y_batch, batch_size, seed)
     with tqdm(total=len(chosen) * len(measured), unit="score", disable=not display_progressbar) as progress:
         for name, method in chosen.items():
             run.explain_and_score(name, method, measured, progress)
     return Comparison(
         run.scores(measured),
-        pd.DataFrame([_described(name, metric) for name, metric in measured.items()]),
+        described,
         _settings(run, chosen, masks | kwargs | {"batch_size": batch_size}),
         run.examples if x_batch.ndim == 4 else None,
     )
@@ -110,6 +112,12 @@ def compare(
 def _n_classes(model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray) -> int:
     subject = Subject(model, {}, True, lambda **kwargs: None, {}, None, False)
     with preserved(model):
+        try:
+            subject.outputs(subject.inputs(x_batch[:1]))
+        except ValueError:
+            raise
+        except Exception as error:  # a model may raise anything for inputs that do not fit it
+            raise ValueError(f"the model fails on x_batch of shape {x_batch.shape}: {error}") from error
         subject.check_targets(x_batch, y_batch)
         return subject.outputs(subject.inputs(x_batch[:1])).shape[1]
 

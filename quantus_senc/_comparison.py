@@ -60,6 +60,10 @@ class Comparison:
         if missing:
             raise ValueError(f"scores are of metrics {missing} that `metrics` has no row for; add one for each")
 
+    def __repr__(self) -> str:
+        counts = (f"{self.scores[column].nunique()} {column}s" for column in ("metric", "method", "image"))
+        return f"Comparison of {', '.join(counts)}; see summary(), agreement(), verdict(), report(path)"
+
     def to_frame(self) -> pd.DataFrame:
         """A copy of the scores, one row a metric, method and image."""
         return self.scores.copy()

@@ -1,6 +1,5 @@
 """Predict and explain: the model and the user's explanation method as functions of tensors."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from quantus.helpers.utils import infer_attribution_axes
 from torch import Tensor, nn
 
 from quantus_senc._chunks import BatchLimit, Chunk
-from quantus_senc._host import as_tensor, copied, model_device, takes_arrays
+from quantus_senc._host import as_tensor, copied, model_device, model_precision, takes_arrays
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,7 @@ class Subject:
     @property
     def precision(self) -> torch.dtype:
         """What most of the model's tensors have."""
-        tensors = (*self.model.parameters(), *self.model.buffers())
-        precisions = Counter(tensor.dtype for tensor in tensors if tensor.is_floating_point())
-        return precisions.most_common(1)[0][0] if precisions else torch.float32
+        return model_precision(self.model)
 
     @property
     def rounding(self) -> float:
@@ -116,6 +113,7 @@ class Subject:
             If it does not fit the inputs as Quantus demands.
         """
         shape = inputs.shape
+        self.model.eval()  # the method may have left it in training mode
         returned = self.explain_func(model=self.model, inputs=inputs, targets=targets, **copied(self.explain_func_kwargs))
         found = type(returned).__name__
         try:

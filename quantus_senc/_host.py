@@ -1,5 +1,6 @@
 """Between NumPy, where Quantus is at home, and tensors."""
 
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -73,6 +74,12 @@ def copied(kwargs: Any) -> Any:
 def model_device(model: nn.Module) -> torch.device:
     """The device of a model's first tensor; the CPU for a model that has none."""
     return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+
+
+def model_precision(model: nn.Module) -> torch.dtype:
+    """What most of a model's tensors have; single precision for a model that has none."""
+    precisions = Counter(tensor.dtype for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point())
+    return precisions.most_common(1)[0][0] if precisions else torch.float32
 
 
 def call_device(device: object, model: nn.Module) -> str | None:

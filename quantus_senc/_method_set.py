@@ -61,6 +61,8 @@ def named_methods(methods: str | Sequence[str] | Mapping[str, Any]) -> dict[str,
     """
     if isinstance(methods, str):
         methods = [methods]
+    if not isinstance(methods, Mapping | Sequence):
+        raise ValueError(f"methods={methods!r} must be names, or a dict from names to methods")
     if not isinstance(methods, Mapping):
         methods = {name: name for name in methods}
     if not methods:

@@ -62,6 +62,8 @@ def named_metrics(
     if metrics is None:
         return known
     metrics = [metrics] if isinstance(metrics, str) else metrics
+    if not isinstance(metrics, Mapping | Sequence):
+        raise ValueError(f"metrics={metrics!r} must be names, or a dict from names to metrics")
     if not isinstance(metrics, Mapping):
         metrics = {name: name for name in metrics}
     if not metrics:
@@ -72,7 +74,7 @@ def named_metrics(
 def _metric(value: Any, known: Mapping[str, Any]) -> Any:
     if not isinstance(value, str):
         if not callable(value) or isinstance(value, type):
-            raise ValueError(f"metrics hold {value!r}, which is no metric; pass an instance, such as quantus.IROF()")
+            raise ValueError(f"metrics hold {value!r}, which is no metric; pass an instance, such as quantus.Sparseness()")
         return value
     check_known("metric", value, available_metrics())
     if value not in known:

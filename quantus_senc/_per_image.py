@@ -1,21 +1,25 @@
 """Metrics of Quantus that return one number an image, the same every time."""
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from scipy.stats import ConstantInputWarning
 from torch import Tensor, nn
 
-from quantus_senc._host import copied, host_array, model_device
+from quantus_senc._host import copied, host_array, model_device, model_precision
 from quantus_senc._preserve import preserved
 from quantus_senc._seeds import seeded
 
 
 class PerImage:
     """A metric of Quantus that returns one float an image, the same every time.
+
+    A model in another precision than Quantus predicts in, single, is evaluated as a copy in single precision.
 
     Random numbers that the metric draws from global generators come from a seed, and the generators are left as they were.
 
@@ -65,6 +69,8 @@ class PerImage:
         explaining = {"explain_func": explain_func, "explain_func_kwargs": copied(explain_func_kwargs or {})}
         if (device := model_device(model)).type != "cpu":
             kwargs.setdefault("device", str(device))
+        if model_precision(model) is not torch.float32:  # the only one that Quantus predicts in
+            model = copy.deepcopy(model).float()
         with preserved(model), seeded(self.seed), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The settings for perturbing input")
             warnings.filterwarnings("ignore", category=ConstantInputWarning)

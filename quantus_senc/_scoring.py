@@ -66,14 +66,17 @@ class Scoring:
                 host_array(
                     method.explain_func(
                         model=self.model,
-                        inputs=self.x_batch[start : start + self.batch_size],
-                        targets=self.y_batch[start : start + self.batch_size],
+                        inputs=self.x_batch[start : start + self.batch_size].copy(),  # a method may alter them
+                        targets=self.y_batch[start : start + self.batch_size].copy(),
                         **copied(method.explain_func_kwargs),
                     )
                 )
                 for start in range(0, len(self.x_batch), self.batch_size)
             ]
-        return np.concatenate(parts)
+        maps = np.concatenate(parts)
+        if maps.ndim < 2 or len(maps) != len(self.x_batch) or maps.dtype.kind not in "fiu":
+            raise ValueError(f"it returned maps of shape {maps.shape} and type {maps.dtype}; return a real map for each input")
+        return maps
 
     def _scored(self, method: Method, metric: Any, maps: np.ndarray) -> tuple[list[float], list[float], str]:
         """Score and standard error of each image, and why there are none."""
@@ -85,9 +88,9 @@ class Scoring:
             with preserved(self.model), seeded(self.seed):
                 returned = metric(
                     model=self.model,
-                    x_batch=self.x_batch,
-                    y_batch=self.y_batch,
-                    a_batch=maps,
+                    x_batch=self.x_batch.copy(),
+                    y_batch=self.y_batch.copy(),
+                    a_batch=maps.copy(),
                     s_batch=None,
                     explain_func=method.explain_func,
                     explain_func_kwargs=copied(method.explain_func_kwargs),
@@ -98,7 +101,7 @@ class Scoring:
             return self._nothing(_said(error))
         own = isinstance(metric, SensitivityConsistency)
         errors = self._one_an_image(metric.standard_errors) if own else [np.nan] * len(scores)
-        return scores, errors, _why_none(metric, scores)
+        return scores, errors, _why_none(metric, scores, maps)
 
     def _one_an_image(self, returned: Any) -> list[float]:
         try:
@@ -141,13 +144,22 @@ def _records(metric: Any) -> list[Sensitivity]:
     return next(iter(found.values())) if isinstance(found, dict) else found
 
 
-def _why_none(metric: Any, scores: list[float]) -> str:
-    """Why no image has a score, where the metric knows."""
-    source = metric.metric if isinstance(metric, View) else metric
-    if not (np.isnan(scores).all() and isinstance(source, SensitivityConsistency)):
+def _why_none(metric: Any, scores: list[float], maps: np.ndarray) -> str:
+    """Why no image has a score: what the metric knows, or what is the matter with the maps."""
+    if not np.isnan(scores).all():
         return ""
-    reasons = Counter(record.undefined for record in _records(source) if record.undefined)
+    source = metric.metric if isinstance(metric, View) else metric
+    if isinstance(source, SensitivityConsistency):
+        reasons = Counter(record.undefined for record in _records(source) if record.undefined)
+    else:
+        reasons = Counter(_flaw(one) for one in maps)
     return "; ".join(f"{count} of {len(scores)} images have {reason}" for reason, count in reasons.most_common())
+
+
+def _flaw(values: np.ndarray) -> str:
+    if not np.isfinite(values).all():
+        return "an attribution that is not finite"
+    return "a constant attribution" if values.max() == values.min() else "a score that is not finite"
 
 
 def _said(error: Exception) -> str:

@@ -60,12 +60,16 @@ def _leader(arrays: ScoreArrays, metric: int, controls: Sequence[str]) -> tuple[
         return f"only {first[0]} has a score", ""
     if len(first) > 1:
         return f"{listed(first)} tie for first", ""
-    second, (leads, errors) = order[1], arrays.leads(metric, order[0])
-    lead, error, behind = leads[second], errors[second], _named(arrays.methods[second], controls)
-    if np.isnan(error):
-        return f"{first[0]} is best, by a margin of unknown error,", f" (second: {behind})"
-    evidence = f" ({with_error(lead, error)} better than {behind})"
-    return f"{first[0]} is {'clearly best' if lead > CLEAR * error else 'best, but not clearly,'}", evidence
+    leads, errors = arrays.leads(metric, order[0])
+    if np.isnan(errors[order[1:]]).any():
+        return f"{first[0]} is best, by a margin of unknown error,", f" (second: {_named(arrays.methods[order[1]], controls)})"
+    least = min(order[1:], key=lambda rival: leads[rival] - CLEAR * errors[rival])  # the one it is least clearly better than
+    behind = _named(arrays.methods[least], controls)
+    if leads[least] < 0:
+        evidence = f" ({with_error(-leads[least], errors[least])} worse than {behind} on the images that both have scores for)"
+        return f"{first[0]} has the best mean, but is not clearly best,", evidence
+    clearly = "clearly best" if leads[least] > CLEAR * errors[least] else "best, but not clearly,"
+    return f"{first[0]} is {clearly}", f" ({with_error(leads[least], errors[least])} better than {behind})"
 
 
 def _controls(arrays: ScoreArrays, controls: Sequence[str]) -> Iterable[str]:

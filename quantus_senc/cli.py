@@ -1,6 +1,8 @@
 """The command `quantus-senc`: explanation methods compared by metrics, from a shell."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,10 +45,16 @@ exit codes: 0 done; 1 nothing could be scored; 2 bad input, said in one line; 13
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # arrows and signs, where the terminal has none
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
+    except BrokenPipeError:  # whoever reads has read enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return 0
     except (ValueError, OSError) as error:
         sys.stderr.write(f"quantus-senc {options.command}: {' '.join(str(error).split())}\n")
         return 2
@@ -82,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument(
         "--segment-func-kwargs", type=_settings, metavar="NAME=VALUE,...", help="such as pixels_per_segment=50 or patch_size=7"
     )
-    own.add_argument("--n-masks", type=_count, default=500, help="masks for each image, at the most, or all (default: 500)")
+    own.add_argument("--n-masks", type=masks, default=500, help="masks for each image, at the most, or all (default: 500)")
     own.add_argument("--mask-rate", type=float, default=0.8, help="share of features that a mask eliminates (default: 0.8)")
     own.add_argument("--tolerance", type=float, help="no more masks for an image whose standard error is that small")
     own.add_argument("--seed", type=int, default=42, help="of masks and metrics (default: %(default)s)")
@@ -95,7 +103,8 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _count(text: str) -> int | str:
+def masks(text: str) -> int | str:
+    """How many masks; argparse says this function's name of what it cannot read."""
     return text if text == "all" else int(text)
 
 
@@ -128,13 +137,14 @@ def _compare(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         segment_func=options.segment_func,
         segment_func_kwargs=options.segment_func_kwargs,
-        display_progressbar=True,
+        display_progressbar=sys.stderr.isatty(),
     )
     result.settings.update({"model function": options.model, "data": str(options.data)})
     result.save(options.out)
     failed = result.summary().query("failure != ''")
     failures = [f"- {row.metric} for {row.method}: {row.failure}\n" for row in failed.itertuples()]
     if result.scores["score"].isna().all():
+        (options.out / "report.html").unlink(missing_ok=True)  # of another run
         sys.stderr.writelines(["Nothing could be scored:\n", *failures])
         return 1
     page = result.report(options.out / "report.html")

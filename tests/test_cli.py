@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ def mapping():
 def broken():
     raise RuntimeError("weights.pt is missing")
 
+def leaves():
+    raise SystemExit(0)
+
 weights = 3
 """
 
@@ -39,10 +43,12 @@ def folder(tmp_path, monkeypatch):
         "short": {"x": x, "y": y[:3]},
         "classes": {"x": x, "y": y + 1},
         "floats": {"x": x, "y": y / 2},
+        "colour": {"x": x.repeat(3, 1), "y": y},
         "objects": {"x": x, "y": np.array([0, 1, 2, 0, None])},
     }
     for name, arrays in files.items():
         np.savez(tmp_path / f"{name}.npz", **arrays)
+    np.save(tmp_path / "one.npy", x)
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "file").write_text("no folder")
     monkeypatch.chdir(tmp_path)
@@ -78,6 +84,7 @@ def test_compare(folder, capsys):
         ({"model": "some_models:train"}, "unknown function of 'some_models' 'train'; did you mean 'trained'"),
         ({"model": "some_models:weights"}, "unknown function of 'some_models' 'weights'"),
         ({"model": "some_models:mapping"}, "the function returned a dict, not a torch.nn.Module"),
+        ({"model": "some_models:leaves"}, "the function raised SystemExit"),
         ({"model": "some_models:broken"}, "the function raised RuntimeError: weights.pt is missing"),
         ({"data": "nothing.npz"}, "FileNotFoundError"),
         ({"data": "text.npz"}, "--data 'text.npz'"),
@@ -87,6 +94,8 @@ def test_compare(folder, capsys):
         ({"data": "classes.npz"}, "classes from 1 to 3, but the model has classes 0 … 2"),
         ({"data": "floats.npz"}, "must be one class index an image"),
         ({"data": "objects.npz"}, "--data 'objects.npz'"),
+        ({"data": "one.npy"}, "it holds one array, not x and y"),
+        ({"data": "colour.npz"}, "the model fails on x_batch of shape (5, 3, 12, 12)"),
         ({"methods": "Salency"}, "unknown method 'Salency'; did you mean 'Saliency'"),
         ({"metrics": "SenK"}, "unknown metric 'SenK'; did you mean 'SenC'"),
         ({"out": "file/below"}, "--out 'file/below' cannot be written"),
@@ -122,6 +131,29 @@ def test_nothing_scored_is_exit_code_1(folder, capsys):
     assert run(methods="blob") == 1
     assert "SenC for blob: 5 of 5 images have an explanation that no mask changes" in capsys.readouterr().err
     assert Comparison.load(folder / "out").scores["score"].isna().all()
+
+
+def test_report_of_another_run_does_not_stay_beside_new_scores(folder):
+    assert run() == 0
+    assert (folder / "out" / "report.html").exists()
+    assert run(methods="blob") == 1
+    assert not (folder / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+def test_terminals_without_arrows(folder, environment):
+    command = [sys.executable, "-m", "quantus_senc.cli", "compare", "--model=some_models:trained", "--data=images.npz"]
+    options = ["--out=out", "--methods=Saliency", "--metrics=Pixel Flipping"]
+    found = subprocess.run([*command, *options], capture_output=True, env=os.environ | environment)
+    assert found.returncode == 0, found.stderr
+    assert b"Pixel Flipping" in found.stdout
+    assert found.stderr == b""  # no progress bar in a file
+
+
+def test_reader_that_has_read_enough(folder):
+    command = f"{sys.executable} -m quantus_senc.cli compare --help | head -1"
+    found = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_help_teaches(capsys):

@@ -240,3 +240,74 @@ def test_wrong_arguments_raise_before_any_work(model, images, kwargs, message):
     call = {"x_batch": images[0], "y_batch": images[1], **FAST, **kwargs}
     with pytest.raises(ValueError, match=message):
         compare(model, **call)
+
+
+def explain_destructively(model, inputs, targets, **kwargs):
+    maps = inputs * 2
+    inputs *= 0
+    targets *= 0
+    return maps
+
+
+class Destructive:
+    def __call__(self, model, x_batch, y_batch, a_batch, s_batch, explain_func, explain_func_kwargs, batch_size):
+        scores = [float(image.sum()) for image in a_batch]
+        x_batch[:], y_batch[:], a_batch[:] = 0, 0, 7
+        return scores
+
+
+def test_methods_and_metrics_cannot_alter_what_others_are_given(model, images):
+    x, y = images[0].numpy().copy(), images[1].numpy().copy()
+    methods = {"destructive": explain_destructively, "Saliency": "Saliency"}
+    metrics = {"destructive": Destructive(), "again": Destructive(), "Pixel Flipping": "Pixel Flipping"}
+    result = compare(model, x, y, methods=methods, metrics=metrics, **FAST)
+    alone = compare(model, x, y, methods=["Saliency"], metrics=["Pixel Flipping"], **FAST)
+    assert np.array_equal(x, images[0].numpy())
+    assert np.array_equal(y, images[1].numpy())
+    scores = result.scores.set_index(["metric", "method"])["score"]
+    assert scores["destructive"].tolist() == scores["again"].tolist()
+    assert scores["Pixel Flipping", "Saliency"].tolist() == alone.scores["score"].tolist()
+
+
+@pytest.mark.parametrize("precision", [torch.float64, torch.float16])
+def test_models_in_another_precision(images, precision):
+    torch.manual_seed(0)
+    model = networks.randomised(networks.PlainCNN())
+    kwargs = {"methods": ["Saliency"], "metrics": ["SenC", "Pixel Flipping", "MPRT", "Efficient MPRT", "Random Logit"], **FAST}
+    expected = compare(model, *images, **kwargs).summary()
+    found = compare(model.to(precision), *images, **kwargs).summary()
+    assert (found["failure"] == "").all()
+    np.testing.assert_allclose(found["mean"], expected["mean"], atol=0.2)
+    assert next(model.parameters()).dtype is precision
+
+
+def test_maps_that_have_no_score_are_said_to_be_so(model, images):
+    methods = {
+        "constant": lambda model, inputs, targets, **kwargs: inputs * 0 + 1,
+        "nan": lambda model, inputs, targets, **kwargs: inputs * np.nan,
+        "short": lambda model, inputs, targets, **kwargs: inputs[:2],
+        "names": lambda model, inputs, targets, **kwargs: np.full((len(inputs), 1), "a"),
+    }
+    failures = compare(model, *images, methods=methods, metrics=["Pixel Flipping"], **FAST).summary()["failure"].tolist()
+    assert failures[0] == "4 of 4 images have a constant attribution"
+    assert failures[1] == "4 of 4 images have an attribution that is not finite"
+    assert failures[2].startswith("the method failed: ValueError: it returned maps of shape (2, 3, 12, 12)")
+    assert failures[3].startswith("the method failed: ValueError: it returned maps of shape (4, 1)")
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"x_batch": torch.rand(4, 1, 4, 4, 4)}, "too many axes"),
+        ({"x_batch": torch.rand(4, 2, 12, 12)}, r"the model fails on x_batch of shape \(4, 2, 12, 12\)"),
+        ({"methods": 5}, "methods=5 must be names"),
+        ({"metrics": 5}, "metrics=5 must be names"),
+    ],
+)
+def test_more_wrong_arguments(model, images, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        compare(model, **{"x_batch": images[0], "y_batch": images[1], **FAST, **kwargs})
+
+
+def test_short_in_a_notebook(result):
+    assert repr(result) == "Comparison of 12 metrics, 3 methods, 4 images; see summary(), agreement(), verdict(), report(path)"

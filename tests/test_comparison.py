@@ -315,3 +315,35 @@ def test_frames_that_cannot_be_compared(spoil, message):
     made = typical(n_images=2)
     with pytest.raises(ValueError, match=message):
         Comparison(*spoil(made.scores, made.metrics), {})
+
+
+def test_best_is_clear_only_if_it_is_so_against_all():
+    noise = np.array([-4.0, 4.0, -4.0, 4.0])
+    scores = {"SenC": {"a": np.array([1.0, 2.0, 3.0, 4.0]), "b": np.array([0.9, 1.9, 2.9, 3.89]), "c": 1.0 + noise}}
+    (first, *_) = comparison(scores).verdict()
+    assert "a is best, but not clearly, by SenC" in first
+    assert "better than c" in first
+
+
+def test_best_mean_of_other_images_is_not_best():
+    nan = np.nan
+    scores = {"SenC": {"a": np.array([nan, 10.0, 9.0]), "b": np.array([5.0, 11.0, 10.5])}}
+    (first, *_) = comparison(scores).verdict()
+    assert "a has the best mean, but is not clearly best, by SenC (1.25 ± 0.25 worse than b on the images that both" in first
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("scores.csv", ""),
+        ("scores.csv", "metric,method"),
+        ("settings.json", "{"),
+        ("examples.npz", "x"),
+        ("metrics.csv", "a\n1"),
+    ],
+)
+def test_folders_that_are_broken(tmp_path, name, text):
+    typical().save(tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=r"cannot be read|lack the columns"):
+        Comparison.load(tmp_path)
