@@ -1,10 +1,14 @@
 """Models to measure with; weights are random, which costs the same."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from quantus.helpers.model.models import LeNet
 from torch import Tensor, nn
+
+from benchmarks.mobile import efficientnet_lite0, mobilenet_v3_small
+from benchmarks.transformer import VisionTransformer
 
 
 class Block(nn.Module):
@@ -39,10 +43,31 @@ def resnet18(width: int = 64, n_classes: int = 10) -> nn.Sequential:
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_in, n_classes))
 
 
-def model_and_inputs(name: str, n_images: int) -> tuple[nn.Module, Tensor, Tensor]:
+MODELS: dict[str, tuple[Callable[[], nn.Module], int, int, int]] = {  # makers, channels and size of images, and how many
+    "lenet": (LeNet, 1, 28, 16),
+    "resnet18-16": (partial(resnet18, 16), 3, 32, 16),
+    "mobilenet": (mobilenet_v3_small, 3, 32, 16),
+    "resnet18": (resnet18, 3, 32, 4),
+    "efficientnet": (efficientnet_lite0, 3, 224, 2),
+    "vit": (VisionTransformer, 3, 224, 2),
+}
+
+
+def model_and_inputs(name: str, n_images: int | None = None) -> tuple[nn.Module, Tensor, Tensor]:
     """A model in evaluation mode, smooth inputs (N, C, H, W), and their classes (N,)."""
     torch.manual_seed(0)
-    makers = {"lenet": (LeNet, 1, 28), "resnet18": (resnet18, 3, 32), "resnet18-16": (partial(resnet18, 16), 3, 32)}
-    model, channels, size = makers[name]
+    make, channels, size, usual = MODELS[name]
+    n_images = n_images or usual
     inputs = nn.functional.interpolate(torch.randn(n_images, channels, 7, 7), (size, size), mode="bilinear")
-    return model().eval(), inputs, torch.randint(10, (n_images,))
+    return settled(make(), inputs), inputs, torch.randint(10, (n_images,))
+
+
+@torch.no_grad()
+def settled(model: nn.Module, inputs: Tensor) -> nn.Module:
+    """The model with the statistics of these inputs in its batch norm, so that signals neither die nor explode in it."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
+    if norms:
+        model.train()(inputs.repeat(2, 1, 1, 1))
+    return model.eval()

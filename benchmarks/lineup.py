@@ -1,0 +1,128 @@
+"""Who takes turns for one model and explanation method."""
+
+import time
+from functools import partial
+
+import numpy as np
+import torch
+
+from benchmarks import contenders as senc
+from benchmarks import others
+from benchmarks.subjects import Bare, Row, bare, by_own, by_quantus
+from benchmarks.timing import Contender
+
+DATA, FIRST_CONV, LAST_LINEAR = METRICS = ("data", "first convolution", "last fully connected")
+FLOOR, OURS, OURS_OWN, WEIGHTS, LITERAL = (
+    "floor",
+    "SenC, quantus.explain",
+    "SenC, quantus_senc.explain",
+    "SenC, one mask a pass",
+    "the paper's loop",
+)
+OTHERS = ("MaxSensitivity", "FaithfulnessCorrelation", "MPRT", "sensitivity_max", "infidelity")
+COLUMNS = (FLOOR, OURS, OURS_OWN, WEIGHTS, LITERAL, *OTHERS)
+
+
+def lineup(row: Row, method: str, seconds: float) -> tuple[list[Contender], int, float]:
+    """The contenders, the batch size that suits the floor best, and seconds a sample at that of 1."""
+    explain = bare(row, method)
+    batch, sample = best_batch(row, explain, seconds / 40)
+    copies = senc.masked_copies(row, max(batch, min(16 * batch, 2**26 // row.inputs[0].nbytes)))
+    floor = Contender(FLOOR, METRICS, senc.bare_passes(row, explain, *copies, batch), smallest=2 * batch)
+    every = [
+        floor,
+        *_data(row, method),
+        *_parameter(row, method, FIRST_CONV, row.first_conv()),
+        *_parameter(row, method, LAST_LINEAR, row.last_linear()),
+        *_others(row, method, explain, batch),
+    ]
+    return every, batch, sample
+
+
+def best_batch(row: Row, explain: Bare, seconds: float) -> tuple[int, float]:
+    """The power of two with the fastest passes, of those that take no longer than so many seconds; seconds a sample at 1."""
+    found: dict[int, float] = {}
+    size = 1
+    while size <= (4096 if row.device.type == "cuda" else 1024):
+        run = senc.bare_passes(row, explain, *senc.masked_copies(row, size), size)
+        try:
+            taken = min(_seconds(run, row.device) for _ in range(3))
+        except torch.OutOfMemoryError:
+            break
+        found[size] = taken / size
+        if 2 * taken > seconds or found[size] > 1.3 * min(found.values()):
+            break
+        size *= 2
+    return min(found, key=found.__getitem__), found[1]
+
+
+def _seconds(run: senc.Run, device: torch.device) -> float:
+    start = time.perf_counter()
+    run(1)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _data(row: Row, method: str) -> list[Contender]:
+    n = len(row.inputs)
+    whole = -(-row.pass_size(method) // n)
+    (x, y), labels, how = row.arrays, row.labels[0].numpy(), by_quantus(row, method)
+    explain = partial(how["explain_func"], **how["explain_func_kwargs"])
+    loop = partial(senc.literal_data, row.model, x[:1], y[:1], labels, explain)
+    return [
+        Contender(OURS, (DATA,), senc.data_senc(row, how), 5000, whole, smallest=3 * n + 4),
+        Contender(OURS_OWN, (DATA,), senc.data_senc(row, by_own(row, method)), 5000, whole, smallest=3 * n + 4),
+        Contender(LITERAL, (DATA,), loop, 5000),
+    ]
+
+
+def _parameter(row: Row, method: str, metric: str, layer: str) -> list[Contender]:
+    whole = row.pass_size(method)
+    (x, y), how = row.arrays, by_quantus(row, method)
+    explain = partial(how["explain_func"], **how["explain_func_kwargs"])
+    loop = partial(senc.literal_parameter, row.model, x[:1], y[:1], layer, explain)
+    found = []
+    for name, way, strategy in ((OURS, how, "auto"), (OURS_OWN, by_own(row, method), "auto"), (WEIGHTS, how, "weights")):
+        notes: set[str] = set()
+        run = senc.parameter_senc(row, layer, way, notes, strategy)
+        auto = strategy == "auto"
+        found.append(Contender(name, (metric,), run, 10_000, whole if auto else 1, 32 if auto else 8, notes))
+    return [*found, Contender(LITERAL, (metric,), loop, 10_000)]
+
+
+def _others(row: Row, method: str, explain: Bare, batch: int) -> list[Contender]:
+    n, how = len(row.inputs), by_quantus(row, method)
+    layers = others.n_random_layers(row) * others.n_mprt_images(row)
+    parameter = (FIRST_CONV, LAST_LINEAR)
+    runs = {
+        "MaxSensitivity": (others.max_sensitivity(row, how), 200),
+        "FaithfulnessCorrelation": (others.faithfulness_correlation(row, how), 100),
+        "sensitivity_max": (others.captum_sensitivity(row, explain, batch), 10),
+        "infidelity": (others.captum_infidelity(row, explain, batch), 10),
+    }
+    mprt = Contender("MPRT", parameter, others.mprt(row, how), whole=0, smallest=layers)
+    return [mprt, *(Contender(name, (DATA,), run, usual, smallest=3 * n) for name, (run, usual) in runs.items())]
+
+
+def record(row: Row, method: str, batch: int, found: list[Contender]) -> dict:
+    """What was found, for JSON."""
+    return {
+        "model": row.name,
+        "method": method,
+        "images": len(row.inputs),
+        "features": int(row.labels.max()) + 1,
+        "floor's batch": batch,
+        "SenC's batch": row.pass_size(method),
+        "contenders": [
+            {
+                "name": one.name,
+                "metrics": one.metrics,
+                "masks or samples of an image": one.size,
+                "microseconds": [round(value, 2) for value in one.microseconds],
+                "seconds of a call": float(np.median(one.once)) if one.once else None,
+                "notes": sorted(one.notes),
+            }
+            for one in found
+        ],
+    }

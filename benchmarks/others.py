@@ -1,0 +1,91 @@
+"""Metrics of Quantus and Captum that users would run instead."""
+
+from typing import Any
+
+import quantus
+import torch
+from captum.metrics import infidelity, sensitivity_max
+from torch import Tensor
+
+from benchmarks.contenders import Run
+from benchmarks.subjects import Bare, Row
+
+
+def max_sensitivity(row: Row, how: dict[str, Any]) -> Run:
+    """Quantus's MaxSensitivity, which explains perturbed inputs, and predicts none."""
+    x, y = row.arrays
+
+    def run(n: int) -> int:
+        metric = quantus.MaxSensitivity(nr_samples=n, disable_warnings=True)
+        metric(row.model, x, y, device=str(row.device), **how)
+        return n * len(x)
+
+    return run
+
+
+def faithfulness_correlation(row: Row, how: dict[str, Any]) -> Run:
+    """Quantus's FaithfulnessCorrelation, which predicts perturbed inputs, and explains none."""
+    x, y = row.arrays
+
+    def run(n: int) -> int:
+        metric = quantus.FaithfulnessCorrelation(nr_runs=n, disable_warnings=True, return_aggregate=False)
+        metric(row.model, x, y, device=str(row.device), **how)
+        return n * len(x)
+
+    return run
+
+
+def mprt(row: Row, how: dict[str, Any]) -> Run:
+    """Quantus's MPRT, which explains every image by a model with ever more layers at random, and predicts none."""
+    n = n_mprt_images(row)
+    x, y = (values[:n] for values in row.arrays)
+
+    def run(_: int) -> int:
+        metric = quantus.MPRT(disable_warnings=True)
+        metric(row.model, x, y, device=str(row.device), **how)
+        return n_random_layers(row) * n
+
+    return run
+
+
+def n_mprt_images(row: Row) -> int:
+    """How many images MPRT is given: as many as the others are, unless they are large."""
+    return len(row.inputs) if row.inputs.shape[-1] < 100 else 1
+
+
+def n_random_layers(row: Row) -> int:
+    """How many layers MPRT gives new weights."""
+    return sum(hasattr(module, "reset_parameters") for module in row.model.modules())
+
+
+def captum_sensitivity(row: Row, explain: Bare, batch: int) -> Run:
+    """Captum's sensitivity_max, which explains perturbed inputs, and predicts none."""
+
+    def method(inputs: tuple[Tensor, ...] | Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        return (explain(inputs if isinstance(inputs, Tensor) else inputs[0], target),)
+
+    def run(n: int) -> int:
+        sensitivity_max(
+            method, row.inputs, target=row.targets, n_perturb_samples=n, max_examples_per_batch=max(batch, len(row.inputs))
+        )
+        return n * len(row.inputs)
+
+    return run
+
+
+def captum_infidelity(row: Row, explain: Bare, batch: int) -> Run:
+    """Captum's infidelity, which predicts perturbed inputs, and explains none; noise as in its documentation."""
+
+    def perturb(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        noise = 0.003 * torch.randn_like(inputs)
+        return noise, inputs - noise
+
+    def run(n: int) -> int:
+        maps = explain(row.inputs, row.targets).expand_as(row.inputs)
+        at_once = max(batch, len(row.inputs))
+        infidelity(
+            row.model, perturb, row.inputs, maps, target=row.targets, n_perturb_samples=n, max_examples_per_batch=at_once
+        )
+        return n * len(row.inputs)
+
+    return run

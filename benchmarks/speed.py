@@ -1,0 +1,93 @@
+"""Time of SenC per perturbed sample, over the time that model and explanation method take anyway, and of what there is else.
+
+    python -m benchmarks.speed --json speed.json --figure speed.png      # about 40 minutes on two cores
+    python -m benchmarks.speed --quick                                   # about 3 minutes
+    python -m benchmarks.speed --rows vit --methods Saliency --device cuda --seconds 120
+    python -m benchmarks.speed --redraw speed.json --figure speed.png    # table and figure of a run
+
+All contenders of a model and explanation method take turns in one process, after a round to warm up; medians and
+quartiles are over the rounds. What a call costs as such is told apart by runs of two masks, and counts as its share in a
+call with the default number of masks. `benchmarks/README.md` says what each column is.
+"""
+
+import argparse
+import json
+import logging
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+from benchmarks.lineup import lineup, record
+from benchmarks.models import MODELS
+from benchmarks.show import draw, table
+from benchmarks.subjects import METHODS, Row
+from benchmarks.timing import environment, race
+
+# A sample of Integrated Gradients is 16 of these, of DeepLift 2: on a CPU such rows would take hours.
+FEWER = {"efficientnet": ("Saliency", "GradCAM"), "vit": ("Saliency", "GradCAM")}
+QUICK = {"rows": ["lenet", "resnet18-16", "mobilenet"], "methods": ["Saliency", "IntegratedGradients"], "seconds": 55.0}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=_names, default=list(MODELS), help=f"models, of {', '.join(MODELS)}")
+    parser.add_argument("--methods", type=_names, help=f"of {', '.join(METHODS)}; by default all, fewer for large models")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=400, help="for each model, divided by its methods; roughly kept")
+    parser.add_argument("--quick", action="store_true", help="three models, two methods, 55 seconds a model, 5 rounds")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--redraw", type=Path, help="the JSON of an earlier run, instead of a run")
+    options = parser.parse_args()
+    if options.quick:
+        vars(options).update(QUICK, rounds=5)
+    for name in (wrong for wrong in options.rows if wrong not in MODELS):
+        parser.error(f"--rows {name}: choose from {', '.join(MODELS)}")
+    for name in (wrong for wrong in options.methods or () if wrong not in METHODS):
+        parser.error(f"--methods {name}: choose from {', '.join(METHODS)}")
+    return options
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def measure(name: str, methods: list[str], options: argparse.Namespace) -> list[dict]:
+    """The lines of one model."""
+    device = torch.device(options.device)
+    row, lines = Row.of(name, device), []
+    for method in methods:
+        start, seconds = time.perf_counter(), options.seconds / len(methods)
+        contenders, batch, sample = lineup(row, method, seconds)
+        race(contenders, options.rounds, seconds, sample, device)
+        lines.append(record(row, method, batch, contenders))
+        logging.info("%s, %s: %.0f s", name, method, time.perf_counter() - start)
+    return lines
+
+
+def main() -> None:
+    """Measure, or read what was measured; print a table, draw a figure and write JSON where asked."""
+    options = arguments()
+    warnings.simplefilter("ignore")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    if options.redraw:
+        found = json.loads(options.redraw.read_text())
+    else:
+        found = {"environment": environment(torch.device(options.device)), "rounds": options.rounds, "lines": []}
+        for name in options.rows:
+            found["lines"] += measure(name, options.methods or FEWER.get(name, METHODS), options)
+            if options.json:  # after each model, because runs are long
+                options.json.write_text(json.dumps(found, indent=1))
+    print(table(found))
+    if options.figure:
+        draw(found).savefig(options.figure, dpi=150)
+
+
+if __name__ == "__main__":
+    main()

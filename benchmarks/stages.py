@@ -1,0 +1,107 @@
+"""A stopwatch for the stages of SenC, which wraps their functions as long as it runs."""
+
+import time
+from collections import Counter
+from contextlib import ExitStack
+from functools import wraps
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from quantus_senc import _batch, _data, _explain, _metric
+from quantus_senc._batch import Batch, Originals
+from quantus_senc._explain import Subject
+from quantus_senc._masked_models import MaskedModels
+from quantus_senc._survey import Survey
+
+# Where a stage's functions are looked up. Of those in _WHOLE all that they call is their own time.
+_FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
+    "segment": [(_data, "segment")],
+    "once": [
+        (Subject, "check_targets"),
+        (Subject, "tried"),
+        (Subject, "originals"),
+        (Originals, "of"),
+        (_metric.SensitivityConsistency, "general_preprocess"),
+        (_metric, "preserved"),
+    ],
+    "checks": [(Batch, "flaw"), (MaskedModels, "_proof"), (MaskedModels, "_probe")],
+    "masks": [(Survey, "masks")],
+    "perturb": [(_data, "eliminate")],
+    "predict": [(Subject, "outputs")],
+    "explain": [(Subject, "explain")],
+    "similarity": [(_batch, "rank_correlation")],
+    "sensitivity": [(Survey, "add"), (Survey, "records")],
+    "transfers": [(Subject, "inputs"), (Subject, "targets"), (_explain, "as_tensor"), (_metric, "host_array")],
+}
+_WHOLE = {"once", "checks", "explain"}
+STAGES = (*_FUNCTIONS, "rest")
+
+
+class Stopwatch:
+    """Seconds of each stage, and how often it was called, while the context lasts.
+
+    Attributes
+    ----------
+    seconds
+        Of each stage, without what it spends in others.
+    calls
+        Of its functions.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.calls: Counter[str] = Counter()
+        self._patches = ExitStack()
+        self._running = ["rest"]
+        self._since = 0.0
+
+    @property
+    def total(self) -> float:
+        """Seconds of all stages."""
+        return sum(self.seconds.values())
+
+    def __enter__(self) -> "Stopwatch":
+        for stage, places in _FUNCTIONS.items():
+            for owner, name in places:
+                self._patches.enter_context(patch.object(owner, name, self._timed(stage, owner, name)))
+        self._since = self._now()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._switch()
+        self._patches.close()
+
+    def _timed(self, stage: str, owner: Any, name: str) -> Any:
+        original = getattr(owner, name)
+
+        @wraps(original)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            if self._running[-1] in _WHOLE:
+                return original(*args, **kwargs)
+            self.calls[stage] += 1
+            self._switch(stage)
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._switch()
+
+        bound = isinstance(vars(owner).get(name), classmethod) if isinstance(owner, type) else False
+        return staticmethod(timed) if bound else timed
+
+    def _switch(self, stage: str | None = None) -> None:
+        """Give the time since the last switch to the stage that ran; then go on with another, or with its caller."""
+        now = self._now()
+        self.seconds[self._running[-1]] += now - self._since
+        self._since = now
+        if stage is None:
+            self._running.pop()
+        else:
+            self._running.append(stage)
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()

@@ -1,0 +1,131 @@
+"""Time of contenders that take turns, per perturbed sample."""
+
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import torch
+
+_LEAST = 2  # masks in the smallest run: SenC needs two
+_FEWEST_ROUNDS = 3
+
+
+@dataclass
+class Contender:
+    """Something to time.
+
+    Attributes
+    ----------
+    name
+        The column of the table it stands in.
+    metrics
+        The rows of the table it stands in.
+    run
+        Takes the number of masks or perturbed samples of each image; returns how many perturbed samples that were in all.
+    usual
+        How many of them an image gets by default, over which the cost of a call as such is spread; 0 if it has none.
+    whole
+        A number with which passes are full; 0 if the number does not count.
+    smallest
+        How many samples the smallest run predicts and explains, roughly.
+    notes
+        How it ran, or why it did not.
+    size, microseconds, once
+        What `run` is given in a timed run; time of a perturbed sample, and seconds of a call as such, in each round.
+    """
+
+    name: str
+    metrics: tuple[str, ...]
+    run: Callable[[int], int]
+    usual: int = 0
+    whole: int = 1
+    smallest: float = 4
+    notes: set[str] = field(default_factory=set)
+    size: int = 0
+    spent: float = 0.0
+    microseconds: list[float] = field(default_factory=list)
+    once: list[float] = field(default_factory=list)
+
+    def clock(self, size: int, device: torch.device) -> tuple[float, int]:
+        """Seconds of one run, and its perturbed samples."""
+        start = time.perf_counter()
+        n = self.run(size)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - start
+        self.spent += seconds
+        return seconds, n
+
+    def turn(self, device: torch.device) -> None:
+        """One round: what a call costs as such is told apart by a second run, of the fewest masks."""
+        if not self.usual:
+            seconds, n = self.clock(self.size, device)
+            self.microseconds.append(1e6 * seconds / n)
+            return
+        (few_seconds, few), (seconds, n) = self.clock(_LEAST, device), self.clock(self.size, device)
+        sample = (seconds - few_seconds) / (n - few)
+        once = max(few_seconds - few * sample, 0)
+        self.once.append(once)
+        self.microseconds.append(1e6 * (sample + once / (self.usual * few / _LEAST)))
+
+    def fit(self, seconds: float, device: torch.device) -> None:
+        """Warm up, and choose a size with which a run takes about so many seconds."""
+        self.clock(_LEAST, device)
+        self.size = max(self.whole, _LEAST + 1)
+        while self.whole:
+            growth = seconds / self.clock(self.size, device)[0]
+            larger = min(int(self.size * min(growth, 8)) // self.whole * self.whole, self.usual or 2**20)
+            if growth < 2 or larger <= self.size:
+                break
+            self.size = larger
+
+
+def race(contenders: list[Contender], rounds: int, seconds: float, sample: float, device: torch.device) -> None:
+    """Let contenders take turns until their share of so many seconds is spent, three times at the least.
+
+    One that would need too much of them, with `sample` seconds for each sample of its smallest run, or fails, is left out.
+    """
+    share = seconds / len(contenders)
+    for contender in contenders:
+        expected = contender.smallest * sample
+        if expected > seconds / 8:
+            contender.notes.add(f"left out: one call takes about {expected:.0f} s; allow it more `--seconds`")
+            continue
+        try:
+            contender.fit(share / (rounds + 2), device)
+        except Exception as error:  # whatever a contender cannot do is a result
+            first_line = next(iter(str(error).splitlines()), "")
+            contender.notes.add(f"left out: {type(error).__name__}: {first_line[:160]}")
+            contender.size = 0
+    for number in range(rounds):
+        for contender in contenders:
+            if contender.size and (number < _FEWEST_ROUNDS or contender.spent < 1.2 * share):
+                contender.turn(device)
+
+
+def environment(device: torch.device) -> dict[str, str | int]:
+    """What a number needs to be compared with another."""
+    git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    packages = {name: version(name) for name in ("torch", "captum", "quantus", "numpy", "scipy")}
+    return {
+        "commit": commit,
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **packages,
+    }
+
+
+def processor() -> str:
+    """The name of the CPU."""
+    try:
+        with open("/proc/cpuinfo") as info:
+            return next(line.split(":")[1].strip() for line in info if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
