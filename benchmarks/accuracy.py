@@ -11,10 +11,12 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import quantus
 import torch
 from captum.attr import DeepLift, GuidedBackprop, LayerGradCam, Saliency
 from matplotlib import pyplot as plt
@@ -22,7 +24,8 @@ from quantus.helpers.model.models import LeNet
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from benchmarks.floor import environment, literal
+from benchmarks.contenders import literal_data
+from benchmarks.timing import environment
 from quantus_senc import DataSensitivityConsistency
 from quantus_senc._masks import every_mask
 from quantus_senc._perturb import changed_features, eliminate
@@ -207,7 +210,8 @@ def main() -> None:
 
     few = slice(0, 4)
     start = time.perf_counter()
-    n_literal = literal(model, x[:1], y[:1], labels[0], "Saliency", 300)
+    saliency = partial(quantus.explain, method="Saliency", device="cpu")
+    n_literal = literal_data(model, x[:1].numpy(), y[:1].numpy(), labels[0].numpy(), saliency, 300)
     a_mask = (time.perf_counter() - start) / n_literal
     results = {}
     for name, baseline in BASELINES.items():

@@ -3,7 +3,6 @@
 import time
 from functools import partial
 
-import numpy as np
 import torch
 
 from benchmarks import contenders as senc
@@ -23,27 +22,29 @@ OTHERS = ("MaxSensitivity", "FaithfulnessCorrelation", "MPRT", "sensitivity_max"
 COLUMNS = (FLOOR, OURS, OURS_OWN, WEIGHTS, LITERAL, *OTHERS)
 
 
-def lineup(row: Row, method: str, seconds: float) -> tuple[list[Contender], int, float]:
-    """The contenders, the batch size that suits the floor best, and seconds a sample at that of 1."""
+def lineup(row: Row, method: str, seconds: float) -> tuple[list[Contender], dict[int, float]]:
+    """The contenders, and seconds a sample of the floor by batch size."""
     explain = bare(row, method)
-    batch, sample = best_batch(row, explain, seconds / 40)
+    by_batch = floor_by_batch(row, explain, seconds / 20)
+    batch = fastest(by_batch)
     copies = senc.masked_copies(row, max(batch, min(16 * batch, 2**26 // row.inputs[0].nbytes)))
-    floor = Contender(FLOOR, METRICS, senc.bare_passes(row, explain, *copies, batch), smallest=2 * batch)
     every = [
-        floor,
+        Contender(FLOOR, METRICS, senc.bare_passes(row, explain, *copies, batch), smallest=0),
         *_data(row, method),
         *_parameter(row, method, FIRST_CONV, row.first_conv()),
         *_parameter(row, method, LAST_LINEAR, row.last_linear()),
         *_others(row, method, explain, batch),
     ]
-    return every, batch, sample
+    for one in every:
+        if one.name == "MPRT":  # explains many images at once
+            one.smallest *= by_batch[max(size for size in by_batch if size <= len(row.inputs))] / by_batch[1]
+    return every, by_batch
 
 
-def best_batch(row: Row, explain: Bare, seconds: float) -> tuple[int, float]:
-    """The power of two with the fastest passes, of those that take no longer than so many seconds; seconds a sample at 1."""
+def floor_by_batch(row: Row, explain: Bare, seconds: float) -> dict[int, float]:
+    """Seconds a sample in passes of each power of two, until they take longer than so many seconds or get slower."""
     found: dict[int, float] = {}
-    size = 1
-    while size <= (4096 if row.device.type == "cuda" else 1024):
+    for size in (2**power for power in range(13 if row.device.type == "cuda" else 11)):
         run = senc.bare_passes(row, explain, *senc.masked_copies(row, size), size)
         try:
             taken = min(_seconds(run, row.device) for _ in range(3))
@@ -52,8 +53,12 @@ def best_batch(row: Row, explain: Bare, seconds: float) -> tuple[int, float]:
         found[size] = taken / size
         if 2 * taken > seconds or found[size] > 1.3 * min(found.values()):
             break
-        size *= 2
-    return min(found, key=found.__getitem__), found[1]
+    return found
+
+
+def fastest(by_batch: dict[int, float]) -> int:
+    """The batch size with the least seconds a sample."""
+    return min(by_batch, key=by_batch.__getitem__)
 
 
 def _seconds(run: senc.Run, device: torch.device) -> float:
@@ -67,12 +72,13 @@ def _seconds(run: senc.Run, device: torch.device) -> float:
 def _data(row: Row, method: str) -> list[Contender]:
     n = len(row.inputs)
     whole = -(-row.pass_size(method) // n)
+    smallest = n * max(whole, 2) + 2 * n + 4
     (x, y), labels, how = row.arrays, row.labels[0].numpy(), by_quantus(row, method)
     explain = partial(how["explain_func"], **how["explain_func_kwargs"])
     loop = partial(senc.literal_data, row.model, x[:1], y[:1], labels, explain)
     return [
-        Contender(OURS, (DATA,), senc.data_senc(row, how), 5000, whole, smallest=3 * n + 4),
-        Contender(OURS_OWN, (DATA,), senc.data_senc(row, by_own(row, method)), 5000, whole, smallest=3 * n + 4),
+        Contender(OURS, (DATA,), senc.data_senc(row, how), 5000, whole, smallest),
+        Contender(OURS_OWN, (DATA,), senc.data_senc(row, by_own(row, method)), 5000, whole, smallest),
         Contender(LITERAL, (DATA,), loop, 5000),
     ]
 
@@ -87,7 +93,7 @@ def _parameter(row: Row, method: str, metric: str, layer: str) -> list[Contender
         notes: set[str] = set()
         run = senc.parameter_senc(row, layer, way, notes, strategy)
         auto = strategy == "auto"
-        found.append(Contender(name, (metric,), run, 10_000, whole if auto else 1, 32 if auto else 8, notes))
+        found.append(Contender(name, (metric,), run, 10_000, whole if auto else 1, 32 + whole if auto else 8, notes))
     return [*found, Contender(LITERAL, (metric,), loop, 10_000)]
 
 
@@ -105,22 +111,23 @@ def _others(row: Row, method: str, explain: Bare, batch: int) -> list[Contender]
     return [mprt, *(Contender(name, (DATA,), run, usual, smallest=3 * n) for name, (run, usual) in runs.items())]
 
 
-def record(row: Row, method: str, batch: int, found: list[Contender]) -> dict:
+def record(row: Row, method: str, by_batch: dict[int, float], found: list[Contender]) -> dict:
     """What was found, for JSON."""
     return {
         "model": row.name,
         "method": method,
         "images": len(row.inputs),
         "features": int(row.labels.max()) + 1,
-        "floor's batch": batch,
+        "floor's batch": fastest(by_batch),
+        "floor's microseconds by batch": {size: round(1e6 * seconds, 1) for size, seconds in by_batch.items()},
         "SenC's batch": row.pass_size(method),
         "contenders": [
             {
                 "name": one.name,
                 "metrics": one.metrics,
                 "masks or samples of an image": one.size,
-                "microseconds": [round(value, 2) for value in one.microseconds],
-                "seconds of a call": float(np.median(one.once)) if one.once else None,
+                "microseconds": [round(value, 2) for value in one.microseconds()],
+                "seconds of a call": round(one.once(), 4),
                 "notes": sorted(one.notes),
             }
             for one in found

@@ -6,7 +6,7 @@
     python -m benchmarks.speed --redraw speed.json --figure speed.png    # table and figure of a run
 
 All contenders of a model and explanation method take turns in one process, after a round to warm up; medians and
-quartiles are over the rounds. What a call costs as such is told apart by runs of two masks, and counts as its share in a
+quartiles are over the rounds. What a call costs as such is told apart by shorter runs, and counts as its share in a
 call with the default number of masks. `benchmarks/README.md` says what each column is.
 """
 
@@ -26,8 +26,8 @@ from benchmarks.subjects import METHODS, Row
 from benchmarks.timing import environment, race
 
 # A sample of Integrated Gradients is 16 of these, of DeepLift 2: on a CPU such rows would take hours.
-FEWER = {"efficientnet": ("Saliency", "GradCAM"), "vit": ("Saliency", "GradCAM")}
-QUICK = {"rows": ["lenet", "resnet18-16", "mobilenet"], "methods": ["Saliency", "IntegratedGradients"], "seconds": 55.0}
+FEWER = {"efficientnet": ("Saliency", "GradCAM"), "vit": ("Saliency",)}
+QUICK = {"rows": ["lenet", "mobilenet"], "methods": ["Saliency", "IntegratedGradients"], "seconds": 40.0, "rounds": 3}
 
 
 def arguments() -> argparse.Namespace:
@@ -35,8 +35,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=_names, default=list(MODELS), help=f"models, of {', '.join(MODELS)}")
     parser.add_argument("--methods", type=_names, help=f"of {', '.join(METHODS)}; by default all, fewer for large models")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=400, help="for each model, divided by its methods; roughly kept")
-    parser.add_argument("--quick", action="store_true", help="three models, two methods, 55 seconds a model, 5 rounds")
+    parser.add_argument("--seconds", type=float, default=300, help="for each model, divided by its methods; roughly kept")
+    parser.add_argument("--quick", action="store_true", help="two models, two methods, 40 seconds a model, 3 rounds")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path)
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--redraw", type=Path, help="the JSON of an earlier run, instead of a run")
     options = parser.parse_args()
     if options.quick:
-        vars(options).update(QUICK, rounds=5)
+        vars(options).update(QUICK)
     for name in (wrong for wrong in options.rows if wrong not in MODELS):
         parser.error(f"--rows {name}: choose from {', '.join(MODELS)}")
     for name in (wrong for wrong in options.methods or () if wrong not in METHODS):
@@ -62,9 +62,9 @@ def measure(name: str, methods: list[str], options: argparse.Namespace) -> list[
     row, lines = Row.of(name, device), []
     for method in methods:
         start, seconds = time.perf_counter(), options.seconds / len(methods)
-        contenders, batch, sample = lineup(row, method, seconds)
-        race(contenders, options.rounds, seconds, sample, device)
-        lines.append(record(row, method, batch, contenders))
+        contenders, by_batch = lineup(row, method, seconds)
+        race(contenders, options.rounds, seconds, by_batch[1], device)
+        lines.append(record(row, method, by_batch, contenders))
         logging.info("%s, %s: %.0f s", name, method, time.perf_counter() - start)
     return lines
 

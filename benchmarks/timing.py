@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import numpy as np
 import torch
 
-_LEAST = 2  # masks in the smallest run: SenC needs two
+_LEAST = 2  # masks in the smallest run: SenC needs two; passes must be as full as in large runs
 _FEWEST_ROUNDS = 3
 
 
@@ -34,8 +35,12 @@ class Contender:
         How many samples the smallest run predicts and explains, roughly.
     notes
         How it ran, or why it did not.
-    size, microseconds, once
-        What `run` is given in a timed run; time of a perturbed sample, and seconds of a call as such, in each round.
+    size
+        What `run` is given in a timed run.
+    spent
+        Seconds so far.
+    few, runs
+        Seconds and samples of each run: of small ones, which tell apart what a call costs as such, and of large ones.
     """
 
     name: str
@@ -47,8 +52,8 @@ class Contender:
     notes: set[str] = field(default_factory=set)
     size: int = 0
     spent: float = 0.0
-    microseconds: list[float] = field(default_factory=list)
-    once: list[float] = field(default_factory=list)
+    few: list[tuple[float, int]] = field(default_factory=list)
+    runs: list[tuple[float, int]] = field(default_factory=list)
 
     def clock(self, size: int, device: torch.device) -> tuple[float, int]:
         """Seconds of one run, and its perturbed samples."""
@@ -60,23 +65,35 @@ class Contender:
         self.spent += seconds
         return seconds, n
 
+    @property
+    def least(self) -> int:
+        """What `run` is given in a small run."""
+        return max(self.whole, _LEAST)
+
     def turn(self, device: torch.device) -> None:
-        """One round: what a call costs as such is told apart by a second run, of the fewest masks."""
-        if not self.usual:
-            seconds, n = self.clock(self.size, device)
-            self.microseconds.append(1e6 * seconds / n)
-            return
-        (few_seconds, few), (seconds, n) = self.clock(_LEAST, device), self.clock(self.size, device)
-        sample = (seconds - few_seconds) / (n - few)
-        once = max(few_seconds - few * sample, 0)
-        self.once.append(once)
-        self.microseconds.append(1e6 * (sample + once / (self.usual * few / _LEAST)))
+        """One round."""
+        if self.usual:
+            self.few.append(self.clock(self.least, device))
+        self.runs.append(self.clock(self.size, device))
+
+    def once(self) -> float:
+        """Seconds of a call as such."""
+        if not self.few:
+            return 0.0
+        (few_seconds, few), (seconds, n) = (np.median(runs, axis=0) for runs in (self.few, self.runs))
+        return float(max(few_seconds - few * max(seconds - few_seconds, 0) / (n - few), 0))
+
+    def microseconds(self) -> list[float]:
+        """Of a perturbed sample in each round, with its share in what a call costs as such."""
+        once = self.once()
+        share = once * self.least / (self.usual * self.few[0][1]) if self.few else 0.0
+        return [1e6 * ((seconds - once) / n + share) for seconds, n in self.runs]
 
     def fit(self, seconds: float, device: torch.device) -> None:
         """Warm up, and choose a size with which a run takes about so many seconds."""
-        self.clock(_LEAST, device)
-        self.size = max(self.whole, _LEAST + 1)
-        while self.whole:
+        taken = self.clock(self.least, device)[0]
+        self.size = (2 if taken > seconds else 4) * self.least
+        while self.whole and taken < seconds:
             growth = seconds / self.clock(self.size, device)[0]
             larger = min(int(self.size * min(growth, 8)) // self.whole * self.whole, self.usual or 2**20)
             if growth < 2 or larger <= self.size:
