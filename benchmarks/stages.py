@@ -9,10 +9,11 @@ from unittest.mock import patch
 
 import torch
 
-from quantus_senc import _batch, _data, _explain, _metric
+from quantus_senc import _batch, _data, _explain, _metric, _preserve
 from quantus_senc._batch import Batch, Originals
 from quantus_senc._explain import Subject
 from quantus_senc._masked_models import MaskedModels
+from quantus_senc._runs import Runs
 from quantus_senc._survey import Survey
 
 # Where a stage's functions are looked up. Of those in _WHOLE all that they call is their own time.
@@ -24,7 +25,12 @@ _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
         (Subject, "originals"),
         (Originals, "of"),
         (_metric.SensitivityConsistency, "general_preprocess"),
-        (_metric, "preserved"),
+        (_data, "fingerprint"),
+        (Runs, "key"),
+        (_preserve._ModuleState, "__init__"),
+        (_preserve._ModuleState, "restore"),
+        (_preserve._TensorState, "__init__"),
+        (_preserve._TensorState, "restore"),
     ],
     "checks": [(Batch, "flaw"), (MaskedModels, "_proof"), (MaskedModels, "_probe")],
     "masks": [(Survey, "masks")],
@@ -32,7 +38,8 @@ _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
     "predict": [(Subject, "outputs")],
     "explain": [(Subject, "explain")],
     "similarity": [(_batch, "rank_correlation")],
-    "sensitivity": [(Survey, "add"), (Survey, "records")],
+    "sensitivity": [(Survey, "add")],
+    "scores": [(Survey, "records")],
     "transfers": [(Subject, "inputs"), (Subject, "targets"), (_explain, "as_tensor"), (_metric, "host_array")],
 }
 _WHOLE = {"once", "checks", "explain"}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -111,17 +112,23 @@ def race(contenders: list[Contender], rounds: int, seconds: float, sample: float
         expected = contender.smallest * sample
         if expected > seconds / 8:
             contender.notes.add(f"left out: one call takes about {expected:.0f} s; allow it more `--seconds`")
-            continue
-        try:
-            contender.fit(share / (rounds + 2), device)
-        except Exception as error:  # whatever a contender cannot do is a result
-            first_line = next(iter(str(error).splitlines()), "")
-            contender.notes.add(f"left out: {type(error).__name__}: {first_line[:160]}")
-            contender.size = 0
+        else:
+            _try(contender, partial(contender.fit, share / (rounds + 2), device))
     for number in range(rounds):
         for contender in contenders:
             if contender.size and (number < _FEWEST_ROUNDS or contender.spent < 1.2 * share):
-                contender.turn(device)
+                _try(contender, partial(contender.turn, device))
+
+
+def _try(contender: Contender, step: Callable[[], None]) -> None:
+    """Run a step; leave the contender out if it fails."""
+    try:
+        step()
+    except Exception as error:  # whatever a contender cannot do is a result
+        first_line = next(iter(str(error).splitlines()), "")
+        contender.notes.add(f"left out: {type(error).__name__}: {first_line[:160]}")
+        contender.size = 0
+        contender.runs.clear()
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
