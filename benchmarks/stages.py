@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import torch
 
-from quantus_senc import _batch, _data, _explain, _metric, _preserve
+from quantus_senc import _batch, _data, _explain, _features, _metric, _preserve
 from quantus_senc._batch import Batch, Originals
 from quantus_senc._explain import Subject
 from quantus_senc._masked_models import MaskedModels
@@ -18,7 +18,7 @@ from quantus_senc._survey import Survey
 
 # Where a stage's functions are looked up. Of those in _WHOLE all that they call is their own time.
 _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
-    "segment": [(_data, "segment")],
+    "segment": [(_features, "segment")],
     "once": [
         (Subject, "check_targets"),
         (Subject, "tried"),
