@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=_names, default=list(MODELS), help=f"models, of {', '.join(MODELS)}")
     parser.add_argument("--methods", type=_names, help=f"of {', '.join(METHODS)}; by default all, fewer for large models")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=300, help="for each model, divided by its methods; roughly kept")
+    parser.add_argument("--seconds", type=float, default=240, help="for each model, divided by its methods; roughly kept")
     parser.add_argument("--quick", action="store_true", help="two models, two methods, 40 seconds a model, 3 rounds")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)

@@ -110,7 +110,7 @@ def race(contenders: list[Contender], rounds: int, seconds: float, sample: float
     share = seconds / len(contenders)
     for contender in contenders:
         expected = contender.smallest * sample
-        if expected > seconds / 8:
+        if expected > seconds / 5:
             contender.notes.add(f"left out: one call takes about {expected:.0f} s; allow it more `--seconds`")
         else:
             _try(contender, partial(contender.fit, share / (rounds + 2), device))
