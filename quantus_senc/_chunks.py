@@ -63,6 +63,8 @@ class BatchLimit:
         Where the passes run.
     recover
         Called after a pass that ran out of memory, before the next is tried.
+    n_samples
+        How many samples one pair brings into a forward pass: an explanation method may repeat it.
     """
 
     def __init__(
@@ -71,10 +73,11 @@ class BatchLimit:
         sample_bytes: int,
         device: torch.device,
         recover: Callable[[], None] = lambda: None,
+        n_samples: int = 1,
     ) -> None:
         self.recover = recover
         self.automatic = max_batch_size == "auto"
-        self.size = _suitable(sample_bytes, device) if isinstance(max_batch_size, str) else max_batch_size
+        self.size = _suitable(sample_bytes, device, n_samples) if isinstance(max_batch_size, str) else max_batch_size
 
     def run(self, step: Callable[[Chunk], None], chunk: Chunk) -> None:
         """Call `step` for chunks that make up `chunk`, in order."""
@@ -98,7 +101,7 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _suitable(sample_bytes: int, device: torch.device) -> int:
+def _suitable(sample_bytes: int, device: torch.device, n_samples: int) -> int:
     # On a CPU a batch that stays in the cache is fastest; elsewhere only a large one fills the device.
     budget, fewest, most = (3 * 2**19, 16, 256) if device.type == "cpu" else (2**28, 16, 2048)
-    return min(max(budget // max(sample_bytes, 1), fewest), most)
+    return min(max(budget // max(sample_bytes, 1), fewest // n_samples, 1), most)

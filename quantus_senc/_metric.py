@@ -181,7 +181,7 @@ class SensitivityConsistency(Metric[list[float]]):
             bar.total = total = self.n_pairs(prepared, len(x_batch))
             subject, n_samples = subject.tried(x_batch, y_batch)
             sample_bytes = n_samples * subject.inputs(x_batch[:1]).nbytes
-            limit = BatchLimit(self.max_batch_size, sample_bytes, subject.device, restore)
+            limit = BatchLimit(self.max_batch_size, sample_bytes, subject.device, restore, n_samples)
             start, passes = 0, Passes(subject)
             while start < len(x_batch):
                 images = slice(start, start + batch_size)

@@ -64,3 +64,9 @@ def test_other_errors_pass_through():
 )
 def test_automatic_limit(sample_bytes, device, size):
     assert BatchLimit("auto", sample_bytes, device).size == size
+
+
+def test_automatic_limit_counts_samples_where_they_are_large():
+    assert BatchLimit("auto", 16 * 600_000, CPU, n_samples=16).size == 1
+    assert BatchLimit("auto", 4 * 600_000, CPU, n_samples=4).size == 4
+    assert BatchLimit("auto", 100 * 600_000, CPU, n_samples=100).size == 1
