@@ -113,13 +113,13 @@ def _n_classes(model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray) -> in
     subject = Subject(model, {}, True, lambda **kwargs: None, {}, None, False)
     with preserved(model):
         try:
-            subject.outputs(subject.inputs(x_batch[:1]))
+            n_classes = subject.outputs(subject.inputs(x_batch[:1])).shape[1]
         except ValueError:
             raise
         except Exception as error:  # a model may raise anything for inputs that do not fit it
             raise ValueError(f"the model fails on x_batch of shape {x_batch.shape}: {error}") from error
         subject.check_targets(x_batch, y_batch)
-        return subject.outputs(subject.inputs(x_batch[:1])).shape[1]
+    return n_classes
 
 
 def _described(name: str, metric: Any) -> dict[str, str]:
