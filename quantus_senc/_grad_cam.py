@@ -81,11 +81,10 @@ def _places(model: nn.Module, name: str, inputs: Tensor, grid: tuple[int, int] |
     probe, layer = nn.Identity(), model.get_submodule(name)
 
     def show(module: nn.Module, args: Any, output: Any) -> Tensor:
-        # What goes on is a copy in any case: what follows may work in place.
         if isinstance(output, Tensor) and output.ndim == inputs.ndim and not isinstance(layer, nn.LayerNorm):
-            return probe(output).clone()
+            return probe(output)
         if isinstance(output, Tensor) and output.ndim == inputs.ndim and output.ndim > 2:
-            return probe(output.movedim(-1, 1)).movedim(1, -1).clone()
+            return probe(output.movedim(-1, 1)).movedim(1, -1)
         if isinstance(output, Tensor) and output.ndim == 3 and inputs.ndim == 4 and len(output) % len(inputs) == 0:
             shape = _grid(model, output.shape[1], inputs.shape[2:], grid)
             n_extra = output.shape[1] - shape[0] * shape[1]

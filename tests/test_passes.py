@@ -148,3 +148,24 @@ def test_no_hook_is_left(call, model):
     metric("data")(**call, explain_func=explain, explain_func_kwargs={"method": "Saliency"})
     assert not model._forward_hooks
     assert not model._forward_pre_hooks
+
+
+class LaterInPlace:
+    """Explains the input, but from the fifth call on half of it, which it makes in place."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, model, inputs, targets, **kwargs):
+        self.calls += 1
+        return quantus.explain(model, inputs.mul_(0.5) if self.calls > 4 else inputs, targets, method="Saliency")
+
+
+def test_method_that_alters_its_inputs_later_on(call, model):
+    method, found = LaterInPlace(), metric("data")
+    found(**call, explain_func=method)
+    assert method.calls > 6
+    expected = metric("data")
+    expected(**call, explain_func=quantus.explain, explain_func_kwargs={"method": "Saliency"})
+    for one, other in zip(found.sensitivities, expected.sensitivities, strict=True):
+        torch.testing.assert_close(one.prediction, other.prediction, rtol=1e-5, atol=1e-4)

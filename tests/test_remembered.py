@@ -267,3 +267,18 @@ def test_model_in_another_precision(call):
     call["model"].double()
     fresh = DataSensitivityConsistency(60, **KWARGS)
     assert predicted(metric, call)[1] == predicted(fresh, call)[1]
+
+
+def explain_masked_otherwise(model, inputs, targets, flip, **kwargs):
+    """The input, turned round where it is masked: unmasked images look the same to both."""
+    masked = (inputs == 0).flatten(1).any(1).view(-1, 1, 1, 1)
+    return torch.where(masked & flip, -inputs, inputs)
+
+
+def test_methods_that_explain_unmasked_images_alike(call):
+    call["explain_func"] = explain_masked_otherwise
+    metric, fresh = (DataSensitivityConsistency(60, **KWARGS) for _ in range(2))
+    metric(**call, explain_func_kwargs={"flip": False})
+    found = metric(**call, explain_func_kwargs={"flip": True})
+    assert found == fresh(**call, explain_func_kwargs={"flip": True})
+    assert found != DataSensitivityConsistency(60, **KWARGS)(**call, explain_func_kwargs={"flip": False})
