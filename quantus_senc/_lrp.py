@@ -60,8 +60,7 @@ def with_rules(whole: fx.GraphModule, own_names: dict[str, str]) -> dict[str, ty
         If Captum has no rule for a part of the model; the message names it.
     """
     rules: dict[str, type[PropagationRule]] = {}
-    for index, (node, given) in enumerate(list(live_nodes(whole.graph))):
-        given = [one for one in node.all_input_nodes if one in given or one.name.startswith("made_")]
+    for index, (node, given) in enumerate(live_nodes(whole.graph)):
         if node.op == "call_module":
             rule = _module_rule(whole, node)
         else:

@@ -32,12 +32,14 @@ _SIZES = ("size", "dim", "numel", "shape", "ndim")
 
 
 def live_nodes(graph: fx.Graph) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
-    """The nodes whose values depend on the input's, and on which of the nodes before; in order."""
-    live = {node for node in graph.nodes if node.op == "placeholder"}
+    """The nodes whose values depend on the input's, and on which of the nodes before; in order.
+
+    Nodes may be replaced meanwhile, by ones with the same `meta`.
+    """
     for node in list(graph.nodes):
-        given = [one for one in node.all_input_nodes if one in live]
-        if given and node.op != "output" and not _is_size(node):
-            live.add(node)
+        given = [one for one in node.all_input_nodes if one.meta.get("live")]
+        node.meta["live"] = node.op == "placeholder" or (bool(given) and node.op != "output" and not _is_size(node))
+        if given and node.meta["live"]:
             yield node, given
 
 

@@ -82,8 +82,6 @@ class Scoring:
         """Score and standard error of each image, and why there are none."""
         device = model_device(self.model)
         call: dict[str, Any] = {} if device.type == "cpu" else {"device": str(device)}
-        if not isinstance(metric, View):
-            call["batch_size"] = self.batch_size
         try:
             with preserved(self.model), seeded(self.seed):
                 returned = metric(
@@ -94,6 +92,7 @@ class Scoring:
                     s_batch=None,
                     explain_func=method.explain_func,
                     explain_func_kwargs=copied(method.explain_func_kwargs),
+                    batch_size=self.batch_size,
                     **call,
                 )
             scores = self._one_an_image(returned)

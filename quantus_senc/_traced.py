@@ -147,6 +147,7 @@ def replace_call(whole: fx.GraphModule, node: fx.Node, name: str, module: nn.Mod
     whole.add_module(name, module)
     with whole.graph.inserting_before(node):
         new = whole.graph.call_module(name, args)
+    new.meta = node.meta
     node.replace_all_uses_with(new)
     whole.graph.erase_node(node)
     return new

@@ -11,22 +11,10 @@ from tests import networks
 DATA = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 4}}
 
 
-class Counting(nn.Module):
-    """Counts the samples of passes without a gradient, which are the metric's own."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.samples = model, np.zeros(1, dtype=int)
-
-    def forward(self, x):
-        self.samples[0] += 0 if torch.is_grad_enabled() else len(x)
-        return self.model(x)
-
-
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return Counting(networks.randomised(networks.PlainCNN())).eval()
+    return networks.Counting(networks.randomised(networks.PlainCNN())).eval()
 
 
 @pytest.fixture
