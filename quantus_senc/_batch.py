@@ -20,42 +20,31 @@ from quantus_senc._survey import Survey
 
 RANDOM = "explanations or predictions differ for the same input"
 DEPENDENT = "the explanation or prediction of an input changes with the other inputs of the batch"
+_ROUNDING = 1e-6  # of attributions, relative to the largest of a map
 
 
 @dataclass(frozen=True)
 class Originals:
-    """Unperturbed prediction P° and ranked explanation e° of some images, on the model's device."""
+    """Unperturbed prediction P°, and explanation e° with its ranks, of some images, on the model's device."""
 
     confidence: Float[Tensor, " B"]
+    attribution: Float[Tensor, "B n"]
     ranks: Float32[Tensor, "B n"]
 
     @classmethod
     def of(cls, confidence: Float[Tensor, " B"], attribution: Float[Tensor, "B n"]) -> "Originals":
         """From the predictions for the explained classes and the attributions."""
-        return cls(confidence, centred_ranks(attribution))
+        return cls(confidence, attribution, centred_ranks(attribution))
 
-    def compare(
-        self, images: Int64[Tensor, " b"], confidence: Float[Tensor, " N"], attribution: Float[Tensor, "N n"]
-    ) -> tuple[Float[Tensor, "b 2 k"], Bool[Tensor, "b k"]]:
-        """Weights of some images' masks, 1 - confidence change and explanation similarity, and which have no ranks.
-
-        References
-        ----------
-        Tan, WACV 2025, Eq. 1 to 3.
-        """
-        similarity, constant = self.similarity(images, attribution)
-        return torch.stack([1 - self.change(images, confidence).to(similarity), similarity], 1), constant
-
-    def change(self, images: Int64[Tensor, " b"], confidence: Float[Tensor, " N"]) -> Float[Tensor, "b k"]:
-        """Confidence change under some images' masks."""
-        return (self.confidence[images.to(confidence.device), None] - confidence.view(len(images), -1)).abs()
+    def change(self, images: Int64[Tensor, " N"], confidence: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+        """Confidence changes of masked copies of images (Tan, WACV 2025, Eq. 1)."""
+        return (self.confidence[images] - confidence).abs()
 
     def similarity(
-        self, images: Int64[Tensor, " b"], attribution: Float[Tensor, "N n"]
-    ) -> tuple[Float[Tensor, "b k"], Bool[Tensor, "b k"]]:
-        """Explanation similarity under some images' masks, and which attributions have no ranks."""
-        own, shape = images.to(attribution.device), (len(images), -1, attribution.shape[1])
-        return rank_correlation(self.ranks[own, None], attribution.view(shape))
+        self, images: Int64[Tensor, " N"], attribution: Float[Tensor, "N n"]
+    ) -> tuple[Float[Tensor, " N"], Bool[Tensor, " N"]]:
+        """Explanation similarities of masked copies of images (Tan, WACV 2025, Eq. 3), and which have no ranks."""
+        return rank_correlation(self.ranks[images], attribution)
 
     def digests(self) -> Float[Tensor, "B d"]:
         """A few sums of the ranks of each image, with signs: other ranks have others."""
@@ -93,6 +82,12 @@ class Batch:
         confidence, unranked = self.originals.confidence.double().cpu(), has_no_ranks(self.originals.ranks).cpu()
         return Survey(plan, design, labels, confidence, unranked, self.subject.rounding)
 
+    def repeats(self) -> bool:
+        """Whether prediction and attribution of an input are the same again, at another place of the batch."""
+        turned = np.arange(len(self.x_batch))[::-1] if len(self.x_batch) > 1 else [0, 0]
+        found = self.subject.originals(self.x_batch[turned], self.y_batch[turned], self.limit)
+        return self._alike(*(part.flip(0)[: len(self.x_batch)] for part in found))
+
     def is_random(self) -> bool:
         """Whether prediction or attribution differ for the same inputs."""
         return not self._alike(*self.subject.originals(self.x_batch, self.y_batch, self.limit))
@@ -109,8 +104,9 @@ class Batch:
 
     def _alike(self, confidence: Float[Tensor, " B"], maps: Float[Tensor, "B *_"]) -> bool:
         """Whether predictions, and attributions in their ranks, are the batch's own."""
-        ranks = ranked_alike(self.originals.ranks, self.subject.ready(maps))
-        return bool(ranks.all()) and torch.allclose(confidence, self.originals.confidence, rtol=1e-4, atol=1e-6, equal_nan=True)
+        own = self.originals.attribution
+        alike = ranked_alike(own, self.subject.ready(maps), _ROUNDING * own.abs().amax(-1))
+        return bool(alike.all()) and torch.allclose(confidence, self.originals.confidence, rtol=1e-4, atol=1e-6, equal_nan=True)
 
     def explained_one_by_one(self) -> "Batch":
         """The same images, each explained for itself."""

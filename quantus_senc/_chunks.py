@@ -1,56 +1,17 @@
-"""The one place where memory is bounded: pairs of image and mask, so many at a time."""
+"""The one place where memory is bounded: so many pairs of image and mask at a time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 
-
-@dataclass(frozen=True)
-class Chunk:
-    """Every pair of some images and some masks, each a range [start, stop)."""
-
-    images: tuple[int, int]
-    masks: tuple[int, int]
-
-    @property
-    def n_images(self) -> int:
-        """How many images."""
-        return self.images[1] - self.images[0]
-
-    @property
-    def n_masks(self) -> int:
-        """How many masks of each image."""
-        return self.masks[1] - self.masks[0]
-
-    @property
-    def n_pairs(self) -> int:
-        """How many pairs of image and mask."""
-        return self.n_images * self.n_masks
-
-    def split(self, size: int) -> "list[Chunk]":
-        """Chunks of at most `size` pairs, about equally many: some masks of one image, or all masks of some.
-
-        Examples
-        --------
-        >>> [chunk.n_pairs for chunk in Chunk((0, 2), (0, 5)).split(2)]
-        [1, 2, 2, 1, 2, 2]
-        """
-        if self.n_masks > size:
-            ones = [(image, image + 1) for image in range(*self.images)]
-            return [Chunk(one, masks) for one in ones for masks in _ranges(*self.masks, size)]
-        return [Chunk(images, self.masks) for images in _ranges(*self.images, size // self.n_masks)]
-
-
-def _ranges(start: int, stop: int, size: int) -> list[tuple[int, int]]:
-    n = -(-(stop - start) // size)
-    edges = [start + (stop - start) * i // n for i in range(n + 1)]
-    return list(pairwise(edges))
+T = TypeVar("T")
+_BLOCK = 2**20  # entries of masks that are drawn at a time
 
 
 class BatchLimit:
-    """How many pairs go in one pass.
+    """How many pairs of image and mask go in one pass.
 
     Parameters
     ----------
@@ -79,22 +40,41 @@ class BatchLimit:
         self.automatic = max_batch_size == "auto"
         self.size = _suitable(sample_bytes, device, n_samples) if isinstance(max_batch_size, str) else max_batch_size
 
-    def run(self, step: Callable[[Chunk], None], chunk: Chunk) -> None:
-        """Call `step` for chunks that make up `chunk`, in order."""
-        waiting = [chunk]
+    def run(self, step: Callable[[slice], T], n: int) -> list[T]:
+        """What `step` returns for ranges that make up [0, n), in order.
+
+        Examples
+        --------
+        >>> BatchLimit(4, 1, torch.device("cpu")).run(lambda some: some.stop - some.start, 10)
+        [3, 3, 4]
+        """
+        waiting, found = [(0, n)] * (n > 0), []
         while waiting:
-            piece = waiting.pop()
-            if piece.n_pairs > self.size:
-                waiting.extend(reversed(piece.split(self.size)))
+            start, stop = waiting.pop()
+            if stop - start > self.size:
+                waiting.extend(reversed(_split(start, stop, self.size)))
                 continue
             try:
-                step(piece)
+                found.append(step(slice(start, stop)))
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not (self.automatic and piece.n_pairs > 1 and _is_out_of_memory(error)):
+                if not (self.automatic and stop - start > 1 and _is_out_of_memory(error)):
                     raise
                 self.recover()
-                self.size = piece.n_pairs // 2
-                waiting.append(piece)
+                self.size = (stop - start) // 2
+                waiting.append((start, stop))
+        return found
+
+    def blocks(self, numbers: tuple[int, int], n_images: int, n_features: int) -> list[tuple[int, int]]:
+        """Ranges of masks that are drawn, and their sums added, at a time: many passes, of little memory beside them."""
+        fewest = -(-self.size // n_images)
+        return _split(*numbers, max(_BLOCK // (n_images * n_features), fewest))
+
+
+def _split(start: int, stop: int, size: int) -> list[tuple[int, int]]:
+    """Ranges of at most so many, about equally large."""
+    n = -(-(stop - start) // size)
+    edges = [start + (stop - start) * i // n for i in range(n + 1)]
+    return list(pairwise(edges))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

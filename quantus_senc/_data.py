@@ -3,25 +3,23 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 from quantus.helpers.enums import DataType
-from torch import Tensor
 
 from quantus_senc._arguments import check_estimator, check_perturb_baseline, check_segment_func
 from quantus_senc._batch import Batch
-from quantus_senc._chunks import Chunk
 from quantus_senc._consistency import Sensitivity
+from quantus_senc._distinct import mask_keys, number_keys
 from quantus_senc._explain import Subject
 from quantus_senc._features import Features, changeable_features, labels_of, own_features
 from quantus_senc._findings import Findings
 from quantus_senc._fingerprint import fingerprint, with_state
+from quantus_senc._masked_images import Images, MaskedImages
 from quantus_senc._metric import SensitivityConsistency
-from quantus_senc._perturb import Baseline, baseline_values, eliminate
+from quantus_senc._perturb import Baseline, baseline_values
 from quantus_senc._plan import Plan
 from quantus_senc._segment import SegmentFunc
 
@@ -182,7 +180,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         masks = [found, with_state(self.perturb_baseline), self.seed, self.mask_rate]
         how = [str(subject.device), subject.model_kwargs, subject.softmax, masks]
         method = [with_state(subject.explain_func), subject.explain_func_kwargs, subject.normalise_func, subject.absolute]
-        self._findings.recall(fingerprint([subject.model, x_batch, y_batch, how]), fingerprint(method), len(x_batch))
+        self._findings.recall(fingerprint([subject.model, x_batch, y_batch, how]), fingerprint(method))
         return Features(found, free)
 
     def n_pairs(self, prepared: Features, n_images: int) -> int:
@@ -190,48 +188,32 @@ class DataSensitivityConsistency(SensitivityConsistency):
         return sum(self.plan.mask_count(count) for count in prepared.free.sum(1).tolist())
 
     def evaluate_batch(self, batch: Batch, prepared: Features) -> list[Sensitivity]:
-        """Algorithm 1 for some images, the masks of which are drawn and weighed in chunks."""
+        """Algorithm 1 for some images. Masks that give the same masked image are weighed once."""
         subject, device = batch.subject, batch.subject.device
         inputs, targets = subject.inputs(batch.x_batch), subject.targets(batch.y_batch)
-        labels = prepared.labels[batch.images].to(device)
+        labels, free = prepared.labels[batch.images], prepared.free[batch.images]
         indices = torch.arange(len(prepared.labels), device=device)[batch.images]
-        baselines = baseline_values(inputs, self.perturb_baseline, self.seed, indices)
-        free = prepared.free[batch.images]
-        plan = self._plan_for(batch, free.sum(1).tolist())
-        survey = batch.survey(plan, plan.design(indices, free.to(device)), prepared.labels[batch.images])
-        listed = torch.tensor(survey.design.complete)
-        self._findings.compare(batch.images.start, batch.originals)
-
-        def weigh(active: Int64[Tensor, " b"], chunk: Chunk) -> None:
-            images = active[slice(*chunk.images)]
-            masks, classes = survey.masks(images, chunk.masks), targets[images].repeat_interleave(chunk.n_masks)
-
-            def perturbed() -> Tensor:
-                return eliminate(inputs[images], labels[images], masks, baselines[images]).flatten(0, 1)
-
-            def change() -> Tensor:
-                return batch.originals.change(images, subject.confidence(perturbed(), classes))
-
-            def similarity() -> tuple[Tensor, Tensor]:
-                return batch.originals.similarity(images, subject.attribution(perturbed(), classes))
-
-            def both() -> tuple[Tensor, tuple[Tensor, Tensor]]:
-                confidence, maps = batch.passes.both(perturbed, classes)
-                return batch.originals.change(images, confidence), batch.originals.similarity(images, subject.ready(maps))
-
-            which = batch.images.start + images, chunk.masks, listed[images]
-            weights = self._findings.weights(*which, change, similarity, both)
-            survey.add(images, chunk.masks, masks, *weights)
-            batch.progress.update(chunk.n_pairs)
-
+        images = Images(
+            batch, inputs, targets, labels.to(device), baseline_values(inputs, self.perturb_baseline, self.seed, indices)
+        )
+        repeats = batch.repeats()
+        plan = self._plan_for(batch, free.sum(1).tolist(), listing=repeats)
+        survey = batch.survey(plan, plan.design(indices, free.to(device)), labels)
+        differing = images.differing(free.shape[1])
+        found = self._findings.of(batch.images, batch.originals)
         for active, numbers in survey.rounds(batch.progress):
-            batch.limit.run(partial(weigh, active), Chunk((0, len(active)), numbers))
+            rows = active.to(device)
+            for some in batch.limit.blocks(numbers, len(active), free.shape[1]):
+                masks, before = survey.masks(active, some), batch.progress.n
+                keys = mask_keys(rows, masks & differing[rows, None]) if repeats else number_keys(rows, some)
+                masked = MaskedImages(images, rows, masks)
+                survey.add(active, some, masks, *found.weights(keys, masked.change, masked.similarity, masked.both))
+                batch.progress.update(keys.numel() - (batch.progress.n - before))
         return survey.records()
 
-    def _plan_for(self, batch: Batch, counts: list[int]) -> Plan:
-        """The plan; without trying every mask, unless that was asked for, if the explanation method is random."""
-        unasked = not isinstance(self.n_masks, str) and any(map(self.plan.is_complete, counts))
-        plan = replace(self.plan, listing=not (unasked and batch.is_random()))
+    def _plan_for(self, batch: Batch, counts: list[int], *, listing: bool) -> Plan:
+        """The plan; without trying every mask, unless that was asked for, where it must not be."""
+        plan = replace(self.plan, listing=listing)
         batch.progress.total += sum(plan.mask_count(count) - self.plan.mask_count(count) for count in counts)
         return plan
 

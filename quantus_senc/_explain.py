@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from quantus.helpers.utils import infer_attribution_axes
 from torch import Tensor, nn
 
-from quantus_senc._chunks import BatchLimit, Chunk
+from quantus_senc._chunks import BatchLimit
 from quantus_senc._host import as_tensor, copied, model_device, model_precision, takes_arrays
 
 
@@ -141,15 +141,12 @@ class Subject:
         self, x_batch: np.ndarray, y_batch: np.ndarray, limit: BatchLimit
     ) -> tuple[Float[Tensor, " B"], Float[Tensor, "B *_"]]:
         """Unperturbed prediction P° and explanation e° of some images."""
-        found: list[tuple[Tensor, Tensor]] = []
 
-        def step(chunk: Chunk) -> None:
-            images = slice(*chunk.images)
+        def step(images: slice) -> tuple[Tensor, Tensor]:
             inputs, targets = self.inputs(x_batch[images]), self.targets(y_batch[images])
-            found.append((self.confidence(inputs, targets), self.explain(inputs, targets)))
+            return self.confidence(inputs, targets), self.explain(inputs, targets)
 
-        limit.run(step, Chunk((0, len(x_batch)), (0, 1)))
-        confidences, maps = zip(*found, strict=True)
+        confidences, maps = zip(*limit.run(step, len(x_batch)), strict=True)
         return torch.cat(confidences), torch.cat(maps)
 
     def check_targets(self, x_batch: np.ndarray, y_batch: np.ndarray) -> None:

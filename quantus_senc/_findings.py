@@ -8,8 +8,50 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from quantus_senc._batch import Originals
+from quantus_senc._distinct import Known, first_of_each
 from quantus_senc._remembered import Remembered
 from quantus_senc._runs import Latest
+
+Pairs = Int64[Tensor, " p"]
+Find = Callable[[Pairs], Float[Tensor, "p v"]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Confidence changes, and explanation similarities with whether attributions have no ranks, of a batch's masked images."""
+
+    changes: Known
+    similarities: Known
+
+    def weights(
+        self,
+        keys: Int64[Tensor, "b k"],
+        change: Find,
+        similarity: Find,
+        both: Callable[[Pairs], tuple[Float[Tensor, "p 1"], Float[Tensor, "p 2"]]],
+    ) -> tuple[Float[Tensor, "b 2 k"], Bool[Tensor, "b k"]]:
+        """Weights of masks, 1 - confidence change and explanation similarity, and which attributions have no ranks.
+
+        Parameters
+        ----------
+        keys
+            Equal for pairs of image and mask that are the same masked image.
+        change, similarity, both
+            Find what is not known of pairs, which are given as places in the flattened keys.
+        """
+        flat = keys.flatten()
+        pairs = first_of_each(flat)
+        new_change, new_similarity = (~known.has(flat[pairs]) for known in (self.changes, self.similarities))
+        if len(new := pairs[new_change & new_similarity]):
+            changes, similarities = both(new)
+            self.changes.put(flat[new], changes)
+            self.similarities.put(flat[new], similarities)
+        if len(new := pairs[new_change & ~new_similarity]):
+            self.changes.put(flat[new], change(new))
+        if len(new := pairs[new_similarity & ~new_change]):
+            self.similarities.put(flat[new], similarity(new))
+        similar, constant = self.similarities.get(keys).unbind(-1)
+        return torch.stack([1 - self.changes.get(keys)[..., 0].to(similar), similar], 1), constant > 0
 
 
 @dataclass
@@ -20,38 +62,12 @@ class Findings:
     changes: Remembered = field(default_factory=Remembered)
     similarities: Remembered = field(default_factory=Remembered)
 
-    def recall(self, images: Hashable, method: Hashable, n_images: int) -> None:
+    def recall(self, images: Hashable, method: Hashable) -> None:
         """Keep what was found for the same images, model and masks, and of it what was found for the same method."""
-        self.changes.recall(images, n_images)
-        self.similarities.recall((images, method), n_images)
+        self.changes.recall(images)
+        self.similarities.recall((images, method))
 
-    def compare(self, first: int, originals: Originals) -> None:
-        """Forget what was found if unmasked images, from the `first` on, are predicted or explained otherwise now."""
-        self.changes.compare(first, originals.confidence[:, None])
-        self.similarities.compare(first, originals.digests())
-
-    def weights(
-        self,
-        images: Int64[Tensor, " b"],
-        numbers: tuple[int, int],
-        listed: Bool[Tensor, " b"],
-        change: Callable[[], Float[Tensor, "b k"]],
-        similarity: Callable[[], tuple[Float[Tensor, "b k"], Bool[Tensor, "b k"]]],
-        both: Callable[[], tuple[Float[Tensor, "b k"], tuple[Float[Tensor, "b k"], Bool[Tensor, "b k"]]]],
-    ) -> tuple[Float[Tensor, "b 2 k"], Bool[Tensor, "b k"]]:
-        """Weights of masks, and which attributions have no ranks, as `Originals.compare` returns them.
-
-        For the first parameters see `Remembered.get`; what is not known is found by one of the others.
-        """
-        which = images, numbers, listed
-        changes, similarities = self.changes.get(*which), self.similarities.get(*which)
-        if changes is None and similarities is None:
-            new_change, new_similarity = both()
-            changes = self.changes.put(*which, new_change[..., None])
-            similarities = self.similarities.put(*which, torch.stack(new_similarity, -1))
-        if changes is None:
-            changes = self.changes.put(*which, change()[..., None])
-        if similarities is None:
-            similarities = self.similarities.put(*which, torch.stack(similarity(), -1))
-        similar, constant = similarities.unbind(-1)
-        return torch.stack([1 - changes[..., 0].to(similar), similar], 1), constant > 0
+    def of(self, images: slice, originals: Originals) -> Found:
+        """What was found for some images, if unmasked they are predicted and explained as they were then."""
+        changes = self.changes.of(images, originals.confidence[:, None])
+        return Found(changes, self.similarities.of(images, originals.digests()))

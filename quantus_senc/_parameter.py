@@ -18,6 +18,7 @@ from quantus_senc._explain import Subject
 from quantus_senc._layers import Layers, check_layers, chosen_layers
 from quantus_senc._masked_models import MaskedModels
 from quantus_senc._metric import SensitivityConsistency
+from quantus_senc._model_passes import ModelPasses
 from quantus_senc._strategy import STRATEGIES, StartAgain, Strategy
 from quantus_senc._units import n_units
 
@@ -190,7 +191,7 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         added = plan.mask_count(free.shape[1]) - self.plan.mask_count(free.shape[1])
         batch.progress.total += len(batch.x_batch) * added
         try:
-            survey = layer.strategy.survey(MaskedModels(batch, layer.module, new_survey), self.strategy, flaw)
+            survey = layer.strategy.survey(MaskedModels(ModelPasses(batch, layer.module), new_survey), self.strategy, flaw)
         except StartAgain:
             for strategy in self.strategies.values():
                 strategy.forget()

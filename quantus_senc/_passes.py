@@ -14,8 +14,9 @@ from quantus_senc._explain import Subject
 class Passes:
     """How inputs are predicted and explained in one call.
 
-    An explanation method that gives the model exactly the inputs that it is asked about has already predicted them. Its
-    predictions are used if, for the first inputs, they are those of a pass of their own.
+    An explanation method that gives the model exactly the inputs that it is asked about has already predicted them; so has
+    one that gives it these together with others, as the last step of Integrated Gradients and before the baselines of
+    DeepLift. Its predictions are used if, for the first inputs, they are those of a pass of their own.
 
     Parameters
     ----------
@@ -62,18 +63,25 @@ def _alike(found: Float[Tensor, " N"], expected: Float[Tensor, " N"], rounding: 
 def _outputs_for(model: nn.Module, inputs: Tensor) -> Iterator[list[Tensor]]:
     """A list to which is added what the model, in evaluation mode, returns for the inputs as they are now."""
     place, version, found = (inputs.data_ptr(), inputs.shape, inputs.stride()), inputs._version, []
-    fitting = [False]
 
-    def is_it(given: Tensor) -> bool:
+    def look(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if len(args) != 1 or module.training or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
+            return
+        given = args[0]
         where = given.data_ptr(), given.shape, given.stride()
-        return where == place and inputs._version == given._version == version  # and nothing was changed in place
-
-    def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        fitting[0] = len(args) == 1 and isinstance(args[0], Tensor) and not module.training and is_it(args[0])
-
-    def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if fitting[0] and isinstance(output, Tensor):
+        if where == place and inputs._version == given._version == version:  # and nothing was changed in place
             found.append(output.detach().clone())
+        elif len(output) == len(given) and (part := _part(given, inputs)) is not None and inputs._version == version:
+            found.append(output[part].detach().clone())
 
-    with model.register_forward_pre_hook(before), model.register_forward_hook(after):
+    with model.register_forward_hook(look):
         yield found
+
+
+def _part(given: Tensor, inputs: Tensor) -> slice | None:
+    """Where inputs stand in what the model is given: at the end, at the beginning, or nowhere."""
+    n = len(inputs)
+    repeated = len(given) > n and len(given) % n == 0 and given.shape[1:] == inputs.shape[1:] and given.dtype == inputs.dtype
+    if not repeated or given.device.type != "cpu":  # elsewhere to compare them would be to wait for the device
+        return None
+    return next((part for part in (slice(-n, None), slice(n)) if torch.equal(given[part], inputs)), None)

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64, Num
 from torch import Tensor
 
+_LEVEL = 1e-5  # how far rounding may move a value, relative to it
+
 
 def widest(device: torch.device) -> torch.dtype:
     """Double precision, or single on the devices that have nothing better."""
@@ -98,7 +100,26 @@ def has_no_ranks(ranks: Float32[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:
     return (ranks == 0).all(-1)
 
 
-def ranked_alike(ranks: Float32[Tensor, "*n v"], values: Float[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:
-    """Where values have the ranks that `centred_ranks` gave, but for what rounding moves; NaN goes with NaN."""
-    rho, constant = rank_correlation(ranks, values)
+def ranked_alike(
+    expected: Float[Tensor, "*n v"], values: Float[Tensor, "*n v"], rounding: Float[Tensor, "*#n"] | None = None
+) -> Bool[Tensor, "*n"]:
+    """Where values have the ranks that they are expected to have, but for what rounding moves; NaN goes with NaN.
+
+    Plateaus, as interpolation makes them, are level but for rounding, which does not count as another order.
+
+    Parameters
+    ----------
+    rounding
+        How far it may move the values; in any case by a small share of each.
+
+    Examples
+    --------
+    >>> ranked_alike(torch.tensor([0.1, 0.1, 3.0]), torch.tensor([0.1 + 1e-7, 0.1, 3.0])), spearman(
+    ...     torch.tensor([0.1, 0.1, 3.0]), torch.tensor([0.1 + 1e-7, 0.1, 3.0]))
+    (tensor(True), tensor(0.8660, dtype=torch.float64))
+    """
+    small = _LEVEL * expected.abs()
+    level = (values - expected).abs() <= (small if rounding is None else small.maximum(rounding[..., None]))
+    ranks = centred_ranks(expected)
+    rho, constant = rank_correlation(ranks, torch.where(level, expected, values))
     return (rho > 1 - 1e-5) | (constant & has_no_ranks(ranks)) | (rho.isnan() & ranks.isnan().all(-1))

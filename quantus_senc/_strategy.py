@@ -3,8 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from quantus_senc._batch import DEPENDENT
-from quantus_senc._masked_models import Disproved, MaskedModels, Undecided
+from quantus_senc._batch import DEPENDENT, RANDOM
+from quantus_senc._masked_models import MaskedModels
+from quantus_senc._model_passes import Disproved, Undecided
 from quantus_senc._survey import Survey
 
 STRATEGIES = ("auto", "hooks", "weights")
@@ -44,7 +45,7 @@ class Strategy:
 
     def note(self, name: str, why: str, models: MaskedModels) -> None:
         """Some images were masked in this way, for this reason."""
-        self.images[name] += len(models.batch.x_batch)
+        self.images[name] += len(models.passes.batch.x_batch)
         if why not in self.reasons:
             self.reasons.append(why)
 
@@ -70,7 +71,7 @@ class Strategy:
         StartAgain
             If hooks are disproved that earlier images were masked by.
         """
-        bar = models.batch.progress
+        bar = models.passes.batch.progress
         done, total = bar.n, bar.total
         if asked != "weights":
             try:
@@ -86,7 +87,7 @@ class Strategy:
                 bar.update(done - bar.n)
                 bar.total = total
         self.note("weights", "asked for" if asked == "weights" else reason, models)
-        return models.by_weights(one_by_one=flaw == DEPENDENT)
+        return models.by_weights(one_by_one=flaw == DEPENDENT, repeats=flaw != RANDOM)
 
     def _by_hooks(self, models: MaskedModels, forced: bool, flaw: str) -> Survey:
         if self.disproved or flaw == DEPENDENT:

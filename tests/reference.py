@@ -30,6 +30,11 @@ def keep_mask(seed, stream, index, n_features, mask_rate):
     return np.array([word >= round(mask_rate * 2**32) for word in words[:n_features]])
 
 
+def n_distinct(seed, stream, n_masks, n_features, mask_rate=0.8):
+    """How many of so many masks differ."""
+    return len({tuple(keep_mask(seed, stream, index, n_features, mask_rate)) for index in range(n_masks)})
+
+
 def similarity(a, b):
     """Spearman's rho of two attributions; 0 where the second has no ranks."""
     with warnings.catch_warnings():

@@ -1,62 +1,74 @@
-"""Chunks cover every pair once, within the limit; memory errors halve them."""
+"""Ranges cover everything once, within the limit; memory errors halve them."""
 
 import pytest
 import torch
 
-from quantus_senc._chunks import BatchLimit, Chunk
+from quantus_senc._chunks import BatchLimit
 
 CPU = torch.device("cpu")
 
 
-def covered(limit, n_images, n_masks, fails_above=10**9):
-    counts = torch.zeros(n_images, n_masks, dtype=torch.int64)
-    sizes = []
+def covered(limit, n, fails_above=10**9):
+    counts = torch.zeros(n, dtype=torch.int64)
 
-    def step(chunk):
-        if chunk.n_pairs > fails_above:
+    def step(some):
+        if some.stop - some.start > fails_above:
             raise torch.OutOfMemoryError("no memory")
-        counts[slice(*chunk.images), slice(*chunk.masks)] += 1
-        sizes.append(chunk.n_pairs)
+        counts[some] += 1
+        return some.start, some.stop - some.start
 
-    limit.run(step, Chunk((0, n_images), (0, n_masks)))
+    starts, sizes = zip(*limit.run(step, n), strict=True)
     assert (counts == 1).all()
+    assert list(starts) == sorted(starts)
     return sizes
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 7, 12, 64, 1000])
-@pytest.mark.parametrize(("n_images", "n_masks"), [(1, 1), (3, 5), (7, 12), (5, 100)])
-def test_every_pair_once_within_the_limit(size, n_images, n_masks):
-    sizes = covered(BatchLimit(size, 1, CPU), n_images, n_masks)
+@pytest.mark.parametrize("n", [1, 15, 84, 500])
+def test_everything_once_within_the_limit(size, n):
+    sizes = covered(BatchLimit(size, 1, CPU), n)
     assert max(sizes) <= size
+    assert max(sizes) - min(sizes) <= 1
 
 
-def test_several_images_share_a_pass_where_they_fit():
-    assert covered(BatchLimit(64, 1, CPU), 12, 10) == [60, 60]
+def test_nothing_takes_no_step():
+    assert BatchLimit(64, 1, CPU).run(lambda some: some, 0) == []
 
 
 def test_memory_errors_halve_an_automatic_limit_for_good():
     limit = BatchLimit("auto", 2**14, CPU)
     assert limit.size == 96
-    sizes = covered(limit, 2, 96, fails_above=30)
+    sizes = covered(limit, 192, fails_above=30)
     assert max(sizes) == limit.size == 24
 
 
 def test_memory_errors_pass_through_where_the_limit_is_the_users():
     with pytest.raises(torch.OutOfMemoryError):
-        covered(BatchLimit(64, 1, CPU), 1, 64, fails_above=20)
+        covered(BatchLimit(64, 1, CPU), 64, fails_above=20)
 
 
 def test_memory_errors_of_one_sample_pass_through():
     with pytest.raises(torch.OutOfMemoryError):
-        covered(BatchLimit("auto", 1, CPU), 2, 8, fails_above=0)
+        covered(BatchLimit("auto", 1, CPU), 16, fails_above=0)
 
 
 def test_other_errors_pass_through():
-    def step(chunk):
+    def step(some):
         raise RuntimeError("shape mismatch")
 
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        BatchLimit("auto", 1, CPU).run(step, Chunk((0, 1), (0, 8)))
+        BatchLimit("auto", 1, CPU).run(step, 8)
+
+
+@pytest.mark.parametrize("numbers", [(0, 5000), (256, 384), (7, 8)])
+@pytest.mark.parametrize(("n_images", "n_features"), [(1, 16), (64, 16), (3, 50_000), (10_000, 5000)])
+def test_blocks_of_masks_hold_a_pass_and_little_more_than_a_million_entries(numbers, n_images, n_features):
+    limit = BatchLimit(256, 1, CPU)
+    blocks = limit.blocks(numbers, n_images, n_features)
+    assert [number for block in blocks for number in range(*block)] == list(range(*numbers))
+    fewest = -(-limit.size // n_images)
+    assert max(stop - start for start, stop in blocks) <= max(2**20 // (n_images * n_features), fewest)
+    assert len(blocks) == 1 or min(stop - start for start, stop in blocks) >= fewest // 2
 
 
 @pytest.mark.parametrize(

@@ -333,16 +333,18 @@ def test_superpixels_are_the_default():
     assert 8 <= len(metric.sensitivities[0].prediction) <= 25
 
 
-def test_memory_does_not_hold_all_masks():
+def test_each_masked_image_is_explained_once_within_the_limit():
     seen = []
 
     def explain(model, inputs, targets):
         seen.append(len(inputs))
         return gradient(model, inputs, targets)
 
-    run(image_model(), inputs(2, 1, 8, 8), classes(2), explain, n_masks=500, max_batch_size=64, **GRID)
+    metric, _ = run(image_model(), inputs(2, 1, 8, 8), classes(2), explain, n_masks=500, max_batch_size=64, **GRID)
+    m = int(metric.sensitivities[0].labels.max()) + 1
+    n_distinct = [reference.n_distinct(42, image, 500, m) for image in range(2)]
     assert max(seen) <= 64
-    assert sum(seen) == 1 + 2 + 2 * 500
+    assert sum(seen) == 1 + 2 + 2 + sum(n_distinct) < 500  # a first look, the originals twice
 
 
 def test_integrated_gradients_get_smaller_batches():

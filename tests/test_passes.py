@@ -37,7 +37,7 @@ def own_pass(self, make, targets):
 @pytest.mark.parametrize("kind", ["data", "parameter"])
 @pytest.mark.parametrize(
     ("method", "shares"),
-    [("Saliency", True), ("GradCAM", True), ("GuidedBackprop", True), ("LRP", True), ("DeepLift", False), ("IG", False)],
+    [*((name, True) for name in ("Saliency", "GradCAM", "GuidedBackprop", "LRP", "DeepLift", "IG")), ("SmoothGrad", False)],
 )
 def test_scores_are_those_of_passes_of_their_own(call, model, monkeypatch, kind, method, shares):
     shared, apart = metric(kind), metric(kind)

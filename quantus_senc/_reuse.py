@@ -1,0 +1,157 @@
+"""Layers before a masked one compute the same for all its masks: once is enough.
+
+Many masked models are run in one pass, on copies of a few inputs. A convolution or fully connected layer that comes before
+the masked layer is given each input once, and what it returns is copied. Gradients differ from mask to mask, so that they
+pass back through every copy.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from quantus_senc._layers import order_of_use
+
+_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+class Reuse:
+    """How the layers before a masked one are spared.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode; the prediction for a sample must not depend on the others.
+    module
+        The masked layer.
+    predict
+        Runs the model.
+    """
+
+    def __init__(self, model: nn.Module, module: nn.Module, predict: Callable[[], Any]) -> None:
+        self.model, self.module = model, module
+        names = list(order_of_use(model, predict))
+        called = [model.get_submodule(name) for name in names]
+        before = called[: called.index(module)] if module in called else []
+        self.layers = [layer for layer in before if _is_plain(layer)]
+        self.differed: list[Tensor] = []
+
+    @property
+    def active(self) -> bool:
+        """Whether there is a layer to spare."""
+        return bool(self.layers)
+
+    def stop(self) -> None:
+        """Spare nothing any more."""
+        self.layers, self.differed = [], []
+
+    def failed(self) -> bool:
+        """Whether the model was given other samples than copies, since it was last asked; then stop."""
+        failed = bool(self.differed) and bool(torch.stack(self.differed).any())
+        self.differed = []
+        if failed:
+            self.stop()
+        return failed
+
+    @contextmanager
+    def of(self, which: Int64[Tensor, " N"], first: Int64[Tensor, " u"], layout: str) -> Iterator[None]:
+        """Spare layers in passes of copies.
+
+        Parameters
+        ----------
+        which, first
+            Which input each sample is a copy of, and where each input's first copy is.
+        layout
+            See `masked_units`.
+        """
+        copies = _Copies(which, first, layout)
+
+        def begin(module: nn.Module, args: tuple[Any, ...]) -> None:
+            copies.begin(args[0] if len(args) == 1 else None, self.differed)
+
+        def end(module: nn.Module, args: tuple[Any, ...]) -> None:
+            copies.end()
+
+        with ExitStack() as handles:
+            handles.enter_context(self.model.register_forward_pre_hook(begin))
+            handles.enter_context(self.module.register_forward_pre_hook(end, prepend=True))
+            for layer in self.layers:
+                handles.enter_context(layer.register_forward_pre_hook(copies.give_each_once))
+                handles.enter_context(layer.register_forward_hook(copies.copy))
+            yield
+
+
+class _Copies:
+    """A pass through a model, up to the masked layer."""
+
+    def __init__(self, which: Int64[Tensor, " N"], first: Int64[Tensor, " u"], layout: str) -> None:
+        self.which, self.first, self.layout = which, first, layout
+        self.places: tuple[Tensor, Tensor] | None = None  # of the first copies among the samples, and whose copy each is
+        self.given: list[Tensor] = []
+
+    def begin(self, inputs: Any, differed: list[Tensor]) -> None:
+        """The model is given samples; note whether they are not copies after all."""
+        self.places = None
+        if isinstance(inputs, Tensor) and len(inputs) and len(inputs) % len(self.which) == 0:
+            self.places = first, which = self._places(len(inputs) // len(self.which))
+            differed.append((inputs.detach()[first][which] != inputs.detach()).any())
+
+    def end(self) -> None:
+        """The masked layer is reached."""
+        self.places = None
+
+    def give_each_once(self, module: nn.Module, args: tuple[Any, ...]) -> Tensor | None:
+        """Before a layer: the first copies instead of all."""
+        alone = len(module._forward_hooks) == len(module._forward_pre_hooks) == 1 and not module._backward_hooks
+        fits = len(args) == 1 and isinstance(args[0], Tensor) and args[0].ndim > 1
+        if self.places is None or not alone or not fits or len(args[0]) != len(self.places[1]):
+            return None
+        self.given.append(args[0])
+        return args[0].detach()[self.places[0]]
+
+    def copy(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        """After it: copies of what it returned."""
+        if self.places is None or not self.given:
+            return None
+        copied: Tensor = _CopiedOutput.apply(self.given.pop(), output.detach(), self.places[1], module)
+        return copied
+
+    def _places(self, n_repeats: int) -> tuple[Int64[Tensor, " r"], Int64[Tensor, " s"]]:
+        repeat = torch.arange(n_repeats, device=self.which.device)
+        if self.layout == "tiled":
+            repeat = repeat[:, None]
+            return (repeat * len(self.which) + self.first).flatten(), (repeat * len(self.first) + self.which).flatten()
+        return (self.first[:, None] * n_repeats + repeat).flatten(), (self.which[:, None] * n_repeats + repeat).flatten()
+
+
+class _CopiedOutput(torch.autograd.Function):
+    """Copies of a layer's outputs, with the gradient of the layer."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Float[Tensor, "S *_"], outputs: Float[Tensor, "r *_"], which: Int64[Tensor, " S"], module: nn.Module
+    ) -> Float[Tensor, "S *_"]:
+        ctx.module, ctx.shape = module, inputs.shape
+        return outputs[which]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
+        weight, module = ctx.module.weight, ctx.module
+        if isinstance(module, nn.Linear):
+            return gradient @ weight, None, None, None
+        shape = gradient.new_empty(1).expand(ctx.shape)  # of which only the shape counts
+        geometry = module.stride, module.padding, module.dilation, False, (0,) * len(module.stride), module.groups
+        wanted = True, False, False
+        return torch.ops.aten.convolution_backward(gradient, shape, weight, None, *geometry, wanted)[0], None, None, None
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    kind = next((kind for kind in _LAYERS if isinstance(layer, kind)), None)
+    if kind is None or type(layer).forward is not kind.forward:
+        return False
+    return isinstance(layer, nn.Linear) or (layer.padding_mode == "zeros" and not isinstance(layer.padding, str))
