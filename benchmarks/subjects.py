@@ -62,7 +62,8 @@ class Row:
 
     def pass_size(self, method: str) -> int:
         """How many perturbed samples go into one pass by default."""
-        return BatchLimit("auto", REPEATS.get(method, 1) * self.inputs[0].nbytes, self.device).size
+        n_samples = REPEATS.get(method, 1)
+        return BatchLimit("auto", n_samples * self.inputs[0].nbytes, self.device, n_samples=n_samples).size
 
     def _layers(self, kind: type[nn.Module]) -> list[str]:
         return [name for name, module in self.model.named_modules() if isinstance(module, kind)]

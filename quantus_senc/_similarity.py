@@ -29,14 +29,25 @@ def _sort(values: Float[Tensor, "*n v"]) -> tuple[Num[Tensor, "*n v"], Int64[Ten
 def _sorted_ranks(values: Float[Tensor, "*n v"]) -> tuple[Float32[Tensor, "*n v"], Int64[Tensor, "*n v"]]:
     """Centred ranks in ascending order, and where each value stood. See `centred_ranks`."""
     ordered, order = _sort(values)
-    group = torch.zeros_like(order)
-    torch.cumsum(ordered[..., 1:] != ordered[..., :-1], -1, out=group[..., 1:])
+    has_nan = values.gather(-1, order[..., [0, -1]]).isnan().any(-1)
+    differs = ordered[..., 1:] != ordered[..., :-1]
+    if values.device.type != "cpu":  # where to look for ties is to wait for the device
+        return _with_ties(differs).masked_fill_(has_nan[..., None], torch.nan), order
+    steps = torch.arange(1 - values.shape[-1], values.shape[-1], 2, dtype=torch.float32)
+    ranks, tied = steps.repeat(*order.shape[:-1], 1), ~differs.all(-1)
+    ranks[tied] = _with_ties(differs[tied])
+    ranks[has_nan] = torch.nan
+    return ranks, order
+
+
+def _with_ties(differs: Bool[Tensor, "*n w"]) -> Float32[Tensor, "*n v"]:
+    """Centred ranks in ascending order, from where the next value differs."""
+    group = torch.zeros(*differs.shape[:-1], differs.shape[-1] + 1, dtype=torch.int64, device=differs.device)
+    torch.cumsum(differs, -1, out=group[..., 1:])
     ones = torch.ones((), device=group.device).expand_as(group)
-    sizes = torch.zeros_like(order, dtype=torch.float32).scatter_add_(-1, group, ones)
+    sizes = torch.zeros_like(group, dtype=torch.float32).scatter_add_(-1, group, ones)
     # A group of equal values that ends at rank e has the mean rank e - (size - 1) / 2.
-    centred = sizes.cumsum(-1).mul_(2).sub_(sizes).sub_(values.shape[-1])
-    has_nan = values.gather(-1, order[..., [0, -1]]).isnan().any(-1, keepdim=True)
-    return centred.gather(-1, group).masked_fill_(has_nan, torch.nan), order
+    return sizes.cumsum(-1).mul_(2).sub_(sizes).sub_(group.shape[-1]).gather(-1, group)
 
 
 def centred_ranks(values: Float[Tensor, "*n v"]) -> Float32[Tensor, "*n v"]:
@@ -55,7 +66,7 @@ def centred_ranks(values: Float[Tensor, "*n v"]) -> Float32[Tensor, "*n v"]:
     tensor([ 0., -3.,  0.,  3.])
     """
     ranks, order = _sorted_ranks(values)
-    return torch.empty_like(ranks).scatter_(-1, order, ranks)
+    return torch.empty_like(order, dtype=torch.float32).scatter_(-1, order, ranks)
 
 
 def rank_correlation(

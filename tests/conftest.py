@@ -3,6 +3,7 @@
 import os
 
 os.environ["PYTEST"] = "1"  # Quantus shows no progress bars then
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run in a process a core
 
 import numpy as np
 import pytest

@@ -37,8 +37,8 @@ def test_nothing_takes_no_step():
 
 def test_memory_errors_halve_an_automatic_limit_for_good():
     limit = BatchLimit("auto", 2**14, CPU)
-    assert limit.size == 96
-    sizes = covered(limit, 192, fails_above=30)
+    assert limit.size == 192
+    sizes = covered(limit, 384, fails_above=30)
     assert max(sizes) == limit.size == 24
 
 
@@ -72,7 +72,7 @@ def test_blocks_of_masks_hold_a_pass_and_little_more_than_a_million_entries(numb
 
 
 @pytest.mark.parametrize(
-    ("sample_bytes", "device", "size"), [(1, CPU, 256), (10**9, CPU, 16), (4096, torch.device("cuda"), 2048)]
+    ("sample_bytes", "device", "size"), [(1, CPU, 512), (10**9, CPU, 8), (4096, torch.device("cuda"), 2048)]
 )
 def test_automatic_limit(sample_bytes, device, size):
     assert BatchLimit("auto", sample_bytes, device).size == size
@@ -80,5 +80,5 @@ def test_automatic_limit(sample_bytes, device, size):
 
 def test_automatic_limit_counts_samples_where_they_are_large():
     assert BatchLimit("auto", 16 * 600_000, CPU, n_samples=16).size == 1
-    assert BatchLimit("auto", 4 * 600_000, CPU, n_samples=4).size == 4
+    assert BatchLimit("auto", 4 * 900_000, CPU, n_samples=4).size == 2
     assert BatchLimit("auto", 100 * 600_000, CPU, n_samples=100).size == 1
