@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from benchmarks.subjects import Bare, Row
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
+from quantus_senc._masks import keep_masks
+from quantus_senc._units import layer_stream, n_units
 
 Run = Callable[[int], int]
 Explain = Callable[[nn.Module, np.ndarray, np.ndarray], np.ndarray]
@@ -43,6 +46,25 @@ def parameter_senc(row: Row, layer: str, how: dict[str, Any], notes: set[str], s
         return n_masks * len(x)
 
     return run
+
+
+def n_masked_images(row: Row) -> Callable[[int], int]:
+    """How many masked images of a row differ, for so many masks an image."""
+    counts = (row.labels.flatten(1).amax(1) + 1).tolist()
+
+    @cache
+    def count(n_masks: int) -> int:
+        streams, width = torch.arange(len(counts)), max(counts)
+        masks = (keep_masks(42, stream, torch.arange(n_masks), width, 0.8) for stream in streams)
+        return sum(len(drawn[:, :own].unique(dim=0)) for drawn, own in zip(masks, counts, strict=True))
+
+    return count
+
+
+def n_masked_models(row: Row, layer: str) -> Callable[[int], int]:
+    """How many masked models differ, for so many masks of a layer."""
+    width, stream = n_units(row.model.get_submodule(layer)), torch.tensor(layer_stream(layer))
+    return cache(lambda n_masks: len(keep_masks(42, stream, torch.arange(n_masks), width, 0.8).unique(dim=0)))
 
 
 def bare_passes(row: Row, explain: Bare, inputs: Tensor, targets: Tensor, batch: int) -> Run:

@@ -75,10 +75,11 @@ def _data(row: Row, method: str) -> list[Contender]:
     smallest = n * max(whole, 2) + 2 * n + 4
     (x, y), labels, how = row.arrays, row.labels[0].numpy(), by_quantus(row, method)
     explain = partial(how["explain_func"], **how["explain_func_kwargs"])
+    weighed = senc.n_masked_images(row)
     loop = partial(senc.literal_data, row.model, x[:1], y[:1], labels, explain)
     return [
-        Contender(OURS, (DATA,), senc.data_senc(row, how), 5000, whole, smallest),
-        Contender(OURS_OWN, (DATA,), senc.data_senc(row, by_own(row, method)), 5000, whole, smallest),
+        Contender(OURS, (DATA,), senc.data_senc(row, how), 5000, whole, weighed, smallest),
+        Contender(OURS_OWN, (DATA,), senc.data_senc(row, by_own(row, method)), 5000, whole, weighed, smallest),
         Contender(LITERAL, (DATA,), loop, 5000),
     ]
 
@@ -93,7 +94,8 @@ def _parameter(row: Row, method: str, metric: str, layer: str) -> list[Contender
         notes: set[str] = set()
         run = senc.parameter_senc(row, layer, way, notes, strategy)
         auto = strategy == "auto"
-        found.append(Contender(name, (metric,), run, 10_000, whole if auto else 1, 32 + whole if auto else 8, notes))
+        size, smallest = (whole, 32 + whole) if auto else (1, 8)
+        found.append(Contender(name, (metric,), run, 10_000, size, senc.n_masked_models(row, layer), smallest, notes))
     return [*found, Contender(LITERAL, (metric,), loop, 10_000)]
 
 
@@ -128,6 +130,7 @@ def record(row: Row, method: str, by_batch: dict[int, float], found: list[Conten
                 "masks or samples of an image": one.size,
                 "microseconds": [round(value, 2) for value in one.microseconds()],
                 "seconds of a call": round(one.once(), 4),
+                "explained": round(one.share, 4) if one.runs else None,
                 "notes": sorted(one.notes),
             }
             for one in found

@@ -32,14 +32,18 @@ def rows(found: dict) -> Iterator[tuple[dict, str, dict[str, np.ndarray], float]
 def table(found: dict) -> str:
     """Markdown: microseconds of the floor, and how many times as much the others take."""
     setting = ", ".join(f"{key} {value}" for key, value in found["environment"].items())
-    head = ["model", "method", "SenC of", "floor, µs", *COLUMNS[1:]]
+    head = ["model", "method", "SenC of", "explained", "floor, µs", *COLUMNS[1:]]
     lines = [setting, "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for line, metric, quartiles, lowest in rows(found):
         there = {one["name"] for one in line["contenders"] if metric in one["metrics"]}
         low, _, high = quartiles.get(FLOOR, np.full(3, np.nan)) * lowest
         cells = [_cell(quartiles.get(name), name in there) for name in COLUMNS[1:]]
         floor = f"{lowest:.4g} ({low:.4g}-{high:.4g})"
-        lines.append(f"| {line['model']} | {line['method']} | {metric} | {floor} | {' | '.join(cells)} |")
+        shares = [
+            one["explained"] for one in line["contenders"] if metric in one["metrics"] and one["name"] in (OURS, OURS_OWN)
+        ]
+        share = next((f"{one:.1%}" for one in shares if one), "—")
+        lines.append(f"| {line['model']} | {line['method']} | {metric} | {share} | {floor} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *notes(found)])
 
 

@@ -63,7 +63,7 @@ def measure(name: str, methods: list[str], options: argparse.Namespace) -> list[
     for method in methods:
         start, seconds = time.perf_counter(), options.seconds / len(methods)
         contenders, by_batch = lineup(row, method, seconds)
-        race(contenders, options.rounds, seconds, by_batch[1], device)
+        race(contenders, options.rounds, seconds, by_batch, device)
         lines.append(record(row, method, by_batch, contenders))
         logging.info("%s, %s: %.0f s", name, method, time.perf_counter() - start)
     return lines

@@ -9,10 +9,21 @@ from unittest.mock import patch
 
 import torch
 
-from quantus_senc import _batch, _data, _explain, _features, _metric, _preserve
+from quantus_senc import (
+    _batch,
+    _data,
+    _explain,
+    _features,
+    _findings,
+    _masked_images,
+    _masked_models,
+    _metric,
+    _preserve,
+)
 from quantus_senc._batch import Batch, Originals
+from quantus_senc._distinct import Known
 from quantus_senc._explain import Subject
-from quantus_senc._masked_models import MaskedModels
+from quantus_senc._hook_proof import HookProof
 from quantus_senc._runs import Runs
 from quantus_senc._survey import Survey
 
@@ -32,9 +43,18 @@ _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
         (_preserve._TensorState, "__init__"),
         (_preserve._TensorState, "restore"),
     ],
-    "checks": [(Batch, "flaw"), (MaskedModels, "_proof"), (MaskedModels, "_probe")],
+    "checks": [(Batch, "flaw"), (Batch, "repeats"), (HookProof, "of"), (HookProof, "probe")],
     "masks": [(Survey, "masks")],
-    "perturb": [(_data, "eliminate")],
+    "distinct": [
+        (_data, "mask_keys"),
+        (_masked_models, "mask_keys"),
+        (_findings, "first_of_each"),
+        (_masked_models, "first_of_each"),
+        (Known, "has"),
+        (Known, "get"),
+        (Known, "put"),
+    ],
+    "perturb": [(_masked_images, "eliminate")],
     "predict": [(Subject, "outputs")],
     "explain": [(Subject, "explain")],
     "similarity": [(_batch, "rank_correlation")],

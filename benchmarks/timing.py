@@ -30,6 +30,8 @@ class Contender:
         Takes the number of masks or perturbed samples of each image; returns how many perturbed samples that were in all.
     usual
         How many of them an image gets by default, over which the cost of a call as such is spread; 0 if it has none.
+    weighed
+        How many masked samples are predicted and explained for so many masks, if equal ones are not repeated.
     whole
         A number with which passes are full; 0 if the number does not count.
     smallest
@@ -41,7 +43,10 @@ class Contender:
     spent
         Seconds so far.
     few, runs
-        Seconds and samples of each run: of small ones, which tell apart what a call costs as such, and of large ones.
+        Seconds and samples of each run: of small ones, which tell apart what a call costs as such, and of large ones. Samples
+        are those that are predicted and explained, where they are known.
+    pairs
+        Perturbed samples of the last run, repeated ones included.
     """
 
     name: str
@@ -49,22 +54,24 @@ class Contender:
     run: Callable[[int], int]
     usual: int = 0
     whole: int = 1
+    weighed: Callable[[int], int] | None = None
     smallest: float = 4
     notes: set[str] = field(default_factory=set)
     size: int = 0
     spent: float = 0.0
     few: list[tuple[float, int]] = field(default_factory=list)
     runs: list[tuple[float, int]] = field(default_factory=list)
+    pairs: int = 0
 
     def clock(self, size: int, device: torch.device) -> tuple[float, int]:
         """Seconds of one run, and its perturbed samples."""
         start = time.perf_counter()
-        n = self.run(size)
+        self.pairs = self.run(size)
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start
         self.spent += seconds
-        return seconds, n
+        return seconds, self.weighed(size) if self.weighed else self.pairs
 
     @property
     def least(self) -> int:
@@ -73,7 +80,7 @@ class Contender:
 
     def turn(self, device: torch.device) -> None:
         """One round."""
-        if self.usual:
+        if self.usual and self.size < self.usual:
             self.few.append(self.clock(self.least, device))
         self.runs.append(self.clock(self.size, device))
 
@@ -84,15 +91,26 @@ class Contender:
         (few_seconds, few), (seconds, n) = (np.median(runs, axis=0) for runs in (self.few, self.runs))
         return float(max(few_seconds - few * max(seconds - few_seconds, 0) / (n - few), 0))
 
-    def microseconds(self) -> list[float]:
-        """Of a perturbed sample in each round, with its share in what a call costs as such."""
-        once = self.once()
-        share = once * self.least / (self.usual * self.few[0][1]) if self.few else 0.0
-        return [1e6 * ((seconds - once) / n + share) for seconds, n in self.runs]
+    @property
+    def share(self) -> float:
+        """How many of the perturbed samples of a usual call are predicted and explained."""
+        return self.weighed(self.usual) / (self.usual * self.pairs / self.size) if self.weighed else 1.0
 
-    def fit(self, seconds: float, device: torch.device) -> None:
-        """Warm up, and choose a size with which a run takes about so many seconds."""
+    def microseconds(self) -> list[float]:
+        """Of a perturbed sample in each round, in a usual call: with its share in what the call costs as such."""
+        if not self.few:
+            return [1e6 * seconds / self.pairs for seconds, _ in self.runs]
+        once, usual = self.once(), self.usual * self.pairs / self.size
+        return [1e6 * ((seconds - once) / n * self.share + once / usual) for seconds, n in self.runs]
+
+    def fit(self, seconds: float, sample: float, device: torch.device) -> None:
+        """Warm up, and choose a size with which a run takes about so many seconds, if one sample takes `sample`; the usual, if
+        that is possible.
+        """
         taken = self.clock(self.least, device)[0]
+        if self.weighed and self.weighed(self.usual) * sample < seconds:
+            self.size = self.usual
+            return
         self.size = (2 if taken > seconds else 4) * self.least
         while self.whole and taken < seconds:
             growth = seconds / self.clock(self.size, device)[0]
@@ -102,18 +120,19 @@ class Contender:
             self.size = larger
 
 
-def race(contenders: list[Contender], rounds: int, seconds: float, sample: float, device: torch.device) -> None:
+def race(contenders: list[Contender], rounds: int, seconds: float, by_batch: dict[int, float], device: torch.device) -> None:
     """Let contenders take turns until their share of so many seconds is spent, three times at the least.
 
-    One that would need too much of them, with `sample` seconds for each sample of its smallest run, or fails, is left out.
+    One that would need too much of them, if each sample of its smallest run takes what one alone does, or fails, is left out.
+    `by_batch` has seconds a sample of the floor by batch size.
     """
     share = seconds / len(contenders)
     for contender in contenders:
-        expected = contender.smallest * sample
+        expected = contender.smallest * by_batch[1]
         if expected > seconds / 5:
             contender.notes.add(f"left out: one call takes about {expected:.0f} s; allow it more `--seconds`")
         else:
-            _try(contender, partial(contender.fit, share / (rounds + 2), device))
+            _try(contender, partial(contender.fit, share / (rounds + 2), min(by_batch.values()), device))
     for number in range(rounds):
         for contender in contenders:
             if contender.size and (number < _FEWEST_ROUNDS or contender.spent < 1.2 * share):

@@ -41,7 +41,10 @@ class Images:
 
 @dataclass(frozen=True)
 class MaskedImages:
-    """Every pair of some images and their masks. Of pairs, by place in the flattened (b, k), the methods say what masking did."""
+    """Every pair of some images and their masks: what masking does.
+
+    Methods are given pairs by their places in the flattened (b, k).
+    """
 
     whole: Images
     images: Int64[Tensor, " b"]

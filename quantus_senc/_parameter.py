@@ -1,6 +1,5 @@
 """Parameter SenC: are prediction and explanation sensitive to the same units of the model's layers?"""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +19,7 @@ from quantus_senc._masked_models import MaskedModels
 from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._model_passes import ModelPasses
 from quantus_senc._strategy import STRATEGIES, StartAgain, Strategy
-from quantus_senc._units import n_units
+from quantus_senc._units import layer_stream, n_units
 
 _LOOK = 64  # images that are looked at to see which layers a model uses
 
@@ -184,7 +183,7 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         return [dict(zip(found, records, strict=True)) for records in zip(*found.values(), strict=True)]
 
     def _layer_sensitivities(self, batch: Batch, layer: "_Layer", flaw: str) -> list[Sensitivity]:
-        stream = torch.tensor([layer.stream], device=batch.subject.device)
+        stream = torch.tensor([layer_stream(layer.name)], device=batch.subject.device)
         free = torch.ones(1, n_units(layer.module), dtype=torch.bool, device=stream.device)
         plan = replace(self.plan, listing=flaw != RANDOM)
         new_survey = partial(batch.survey, plan, plan.design(stream, free))
@@ -226,8 +225,3 @@ class _Layer:
     name: str
     module: nn.Module
     strategy: Strategy
-
-    @property
-    def stream(self) -> int:
-        """What the layer's masks are drawn for: a hash of its name."""
-        return int.from_bytes(hashlib.blake2b(self.name.encode(), digest_size=8).digest(), "little", signed=True)

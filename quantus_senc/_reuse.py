@@ -68,17 +68,10 @@ class Reuse:
         layout
             See `masked_units`.
         """
-        copies = _Copies(which, first, layout)
-
-        def begin(module: nn.Module, args: tuple[Any, ...]) -> None:
-            copies.begin(args[0] if len(args) == 1 else None, self.differed)
-
-        def end(module: nn.Module, args: tuple[Any, ...]) -> None:
-            copies.end()
-
+        copies = _Copies(which, first, layout, self.differed)
         with ExitStack() as handles:
-            handles.enter_context(self.model.register_forward_pre_hook(begin))
-            handles.enter_context(self.module.register_forward_pre_hook(end, prepend=True))
+            handles.enter_context(self.model.register_forward_pre_hook(copies.begin))
+            handles.enter_context(self.module.register_forward_pre_hook(copies.end, prepend=True))
             for layer in self.layers:
                 handles.enter_context(layer.register_forward_pre_hook(copies.give_each_once))
                 handles.enter_context(layer.register_forward_hook(copies.copy))
@@ -88,34 +81,39 @@ class Reuse:
 class _Copies:
     """A pass through a model, up to the masked layer."""
 
-    def __init__(self, which: Int64[Tensor, " N"], first: Int64[Tensor, " u"], layout: str) -> None:
-        self.which, self.first, self.layout = which, first, layout
+    def __init__(self, which: Int64[Tensor, " N"], first: Int64[Tensor, " u"], layout: str, differed: list[Tensor]) -> None:
+        self.which, self.first, self.layout, self.differed = which, first, layout, differed
+        self.before = False
         self.places: tuple[Tensor, Tensor] | None = None  # of the first copies among the samples, and whose copy each is
         self.given: list[Tensor] = []
 
-    def begin(self, inputs: Any, differed: list[Tensor]) -> None:
-        """The model is given samples; note whether they are not copies after all."""
-        self.places = None
-        if isinstance(inputs, Tensor) and len(inputs) and len(inputs) % len(self.which) == 0:
-            self.places = first, which = self._places(len(inputs) // len(self.which))
-            differed.append((inputs.detach()[first][which] != inputs.detach()).any())
+    def begin(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """The model is called."""
+        self.before, self.places = True, None
 
-    def end(self) -> None:
+    def end(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         """The masked layer is reached."""
-        self.places = None
+        self.before = False
 
     def give_each_once(self, module: nn.Module, args: tuple[Any, ...]) -> Tensor | None:
         """Before a layer: the first copies instead of all."""
-        alone = len(module._forward_hooks) == len(module._forward_pre_hooks) == 1 and not module._backward_hooks
+        backward = module._backward_hooks or module._backward_pre_hooks
+        alone = len(module._forward_hooks) == len(module._forward_pre_hooks) == 1 and not backward
         fits = len(args) == 1 and isinstance(args[0], Tensor) and args[0].ndim > 1
-        if self.places is None or not alone or not fits or len(args[0]) != len(self.places[1]):
+        if not (self.before and alone and fits):
+            return None
+        samples = args[0].detach()
+        if self.places is None and len(samples) and len(samples) % len(self.which) == 0:  # the first of these layers
+            self.places = first, which = self._places(len(samples) // len(self.which))
+            self.differed.append((samples[first][which] != samples).any())
+        if self.places is None or len(samples) != len(self.places[1]):
             return None
         self.given.append(args[0])
-        return args[0].detach()[self.places[0]]
+        return samples[self.places[0]]
 
     def copy(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         """After it: copies of what it returned."""
-        if self.places is None or not self.given:
+        if not self.given or self.places is None:
             return None
         copied: Tensor = _CopiedOutput.apply(self.given.pop(), output.detach(), self.places[1], module)
         return copied

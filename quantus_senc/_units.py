@@ -1,5 +1,6 @@
 """Units of a layer: which weights are masked as one, by zeroing them or without touching them."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,11 @@ def is_maskable(module: nn.Module) -> bool:
 def n_units(module: nn.Module) -> int:
     """How many output channels a convolution, or input features a fully connected layer, has."""
     return int(module.in_features if isinstance(module, nn.Linear) else module.out_channels)  # type: ignore[arg-type]
+
+
+def layer_stream(name: str) -> int:
+    """What a layer's masks are drawn for: a hash of its name."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def weight_mask(module: nn.Module, mask: Bool[Tensor, " m"]) -> Bool[Tensor, "*#shape"]:

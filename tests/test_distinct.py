@@ -1,0 +1,127 @@
+"""Masks that give the same are weighed once, and nothing else is."""
+
+import numpy as np
+import pytest
+import torch
+
+from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
+from quantus_senc._distinct import Known, first_of_each, mask_keys, number_keys
+from tests import reference
+from tests.conftest import classes, gradient, image_model, inputs, table_model
+
+
+def test_keys_are_equal_for_equal_masks_of_the_same_image_alone():
+    masks = torch.rand(3, 400, 9, generator=torch.Generator().manual_seed(0)) > 0.5
+    masks[1] = masks[0]
+    keys = mask_keys(torch.arange(3), masks)
+    rows = [(image, tuple(mask)) for image, own in enumerate(masks.tolist()) for mask in own]
+    for some in (slice(0, 400), slice(0, 1200)):
+        assert len(keys.flatten()[some].unique()) == len(set(rows[some]))
+    found = dict(zip(rows, keys.flatten().tolist(), strict=True))
+    assert [found[row] for row in rows] == keys.flatten().tolist()
+
+
+def test_keys_of_numbers_differ():
+    assert len(number_keys(torch.arange(50), (7, 900)).unique()) == 50 * 893
+
+
+def test_first_of_each_equals_a_loop():
+    keys = torch.randint(20, (300,), generator=torch.Generator().manual_seed(0))
+    values = keys.tolist()
+    assert first_of_each(keys).tolist() == sorted(values.index(key) for key in set(values))
+
+
+def test_known_values_equal_a_dict():
+    known, expected, generator = Known(), {}, torch.Generator().manual_seed(0)
+    for _ in range(5):
+        keys = torch.randint(-(2**62), 2**62, (40,), generator=generator)
+        keys = keys[first_of_each(keys)]
+        assert not known.has(keys).any()
+        values = torch.rand(len(keys), 2, generator=generator)
+        known.put(keys, values)
+        expected |= dict(zip(keys.tolist(), values.tolist(), strict=True))
+        assert len(known) == len(expected)
+        assert known.has(torch.tensor([*expected, 3])).tolist() == [True] * len(expected) + [False]
+        assert known.get(torch.tensor([[*expected]])).tolist() == [[*expected.values()]]
+
+
+class Explained:
+    """An explanation method that keeps what it is given."""
+
+    def __init__(self):
+        self.inputs = []
+
+    def __call__(self, model, inputs, targets, **kwargs):
+        self.inputs.append(inputs.detach().clone())
+        return gradient(model, inputs, targets)
+
+    def rows(self):
+        return [row.numpy().tobytes() for batch in self.inputs for row in batch]
+
+
+@pytest.mark.parametrize("estimator", ["paper", "regression"])
+@pytest.mark.parametrize("tolerance", [None, 0.01])
+def test_features_at_the_baseline_make_no_masked_images(estimator, tolerance):
+    x = inputs(1, 8)
+    x[0, 3:] = 0.0
+    method = Explained()
+    metric = DataSensitivityConsistency(600, 0.5, estimator, tolerance, disable_warnings=True)
+    metric(table_model(8), x, classes(1), explain_func=method)
+    rows = method.rows()[4:]  # after a first look, the original, and twice the original again
+    assert len(rows) == len(set(rows)) == 2**3
+
+
+def test_scores_of_masks_that_repeat_are_those_of_a_loop():
+    model, x, y = table_model(), inputs(2, 6), classes(2)
+    x[1, :4] = 0.0
+    metric = DataSensitivityConsistency(300, 0.8, disable_warnings=True)
+    scores = metric(model, x, y, explain_func=gradient)
+
+    def explain(x, y):
+        return gradient(model, x[None], np.array([y]))[0].numpy()
+
+    for image, record in enumerate(metric.sensitivities):
+        prediction, explanation, score = reference.data_senc(
+            model, x[image], y[image], np.arange(6), explain, seed=42, index=image, n_masks=300
+        )
+        np.testing.assert_allclose(record.prediction, prediction, rtol=1e-5)
+        np.testing.assert_allclose(record.explanation, explanation, rtol=1e-5)
+        np.testing.assert_allclose(scores[image], score, atol=1e-5)
+
+
+@pytest.mark.parametrize("strategy", ["hooks", "weights"])
+@pytest.mark.parametrize("tolerance", [None, 0.01])
+def test_equal_models_are_explained_once(strategy, tolerance):
+    method = Explained()
+    metric = ParameterSensitivityConsistency(
+        2000, 0.5, "regression", tolerance, layers="first_conv", strategy=strategy, disable_warnings=True
+    )
+    metric(image_model(), inputs(3, 1, 8, 8), classes(3), explain_func=method)
+    assert metric.strategies["0"].name == strategy
+    assert 3 * 16 <= len(method.rows()) < 3 * 16 + 120  # and in comparisons
+
+
+def noisy(generator):
+    return lambda model, inputs, targets, **kwargs: (
+        gradient(model, inputs, targets) + torch.rand(inputs.shape, generator=generator)
+    )
+
+
+def by_place(model, inputs, targets, **kwargs):
+    """The same noise in each call, and other noise at each place of the batch."""
+    noise = torch.rand(2000, *inputs.shape[1:], generator=torch.Generator().manual_seed(0))
+    return gradient(model, inputs, targets) + noise[: len(inputs)]
+
+
+@pytest.mark.parametrize("n_images", [1, 2])
+@pytest.mark.parametrize("make", [noisy, lambda _: by_place])
+def test_random_methods_draw_anew_for_every_mask(n_images, make):
+    seen, method = [0], make(torch.Generator().manual_seed(0))
+
+    def counted(model, inputs, targets, **kwargs):
+        seen[0] += len(inputs)
+        return method(model, inputs, targets, **kwargs)
+
+    metric = DataSensitivityConsistency(300, disable_warnings=True)
+    metric(table_model(), inputs(n_images, 6), classes(n_images), explain_func=counted)
+    assert seen[0] >= 300 * n_images

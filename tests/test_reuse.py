@@ -1,0 +1,190 @@
+"""Layers before a masked one are run once for each input, and nothing else changes."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from quantus_senc import ParameterSensitivityConsistency, explain
+from quantus_senc._reuse import Reuse
+from tests.conftest import classes, gradient, inputs
+from tests.test_parameter import CNN, METHODS, ResNet, grad_cam
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def senc(model, layer, method, x, strategy="auto", **parameters):
+    metric = ParameterSensitivityConsistency(
+        100, 0.5, layers=[layer], strategy=strategy, disable_warnings=True, max_batch_size=40, **parameters
+    )
+    metric(model, x, classes(len(x)), explain_func=method)
+    return metric, metric.sensitivities[layer]
+
+
+def rows_of(module, run):
+    """How many rows a module is given meanwhile, and how often."""
+    rows = []
+    with module.register_forward_pre_hook(lambda module, args: rows.append(len(args[0]))):
+        run()
+    return sum(rows), len(rows)
+
+
+def agree(a, b):
+    for one, other in zip(a, b, strict=True):
+        torch.testing.assert_close(one.prediction, other.prediction, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(one.explanation, other.explanation, rtol=1e-9, atol=1e-9)
+
+
+def spent(model, layer, method, x):
+    """What a run with reuse finds, and how many rows a convolution computes, for which torch's own function is counted."""
+    rows, conv = [], nn.functional.conv2d
+
+    def counted(values, *args, **kwargs):
+        rows.append(len(values))
+        return conv(values, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("torch.nn.modules.conv.F.conv2d", counted)
+        metric, found = senc(model, layer, method, x)
+    assert metric.strategies[layer].name == "hooks", metric.strategies
+    return found, sum(rows)
+
+
+EXPLAINERS = [*(name for name in METHODS if name != "LayerGradCam"), "cam before", "cam after", "explain"]
+
+
+@pytest.mark.parametrize("method", EXPLAINERS)
+@pytest.mark.parametrize(("network", "layer"), [(CNN, "fc1"), (CNN, "fc2"), (ResNet, "block2.conv2"), (ResNet, "fc")])
+def test_sensitivities_are_those_of_zeroed_weights_and_of_hooks_alone(monkeypatch, network, layer, method):
+    if network is ResNet and method == "LRP":
+        pytest.skip("Captum has no rule for functional addition")
+    model, x = network().double().eval(), inputs(2, 1, 8, 8).astype(np.float64)
+    cams = {"cam before": ("conv1", "block1.conv2"), "cam after": ("conv2", "block2.conv2")}
+    if method in cams:
+        explain_func = grad_cam(cams[method][network is ResNet])
+    else:
+        explain_func = explain if method == "explain" else METHODS[method]
+    found, n_rows = spent(model, layer, explain_func, x)
+    agree(found, senc(model, layer, explain_func, x, "weights")[1])
+    monkeypatch.setattr(Reuse, "active", False)
+    alone, n_rows_alone = spent(model, layer, explain_func, x)
+    agree(found, alone)
+    if method != "LRP":  # which hooks the layers itself
+        assert n_rows < 0.75 * n_rows_alone
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Conv1d(4, 6, 3, 2, 1), (4, 11)),
+        (nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 2), groups=2), (4, 9, 8)),
+        (nn.Conv2d(4, 4, 3, groups=4, bias=False), (4, 6, 6)),
+        (nn.Conv2d(4, 4, 2, 3), (4, 10, 10)),
+        (nn.Conv3d(4, 2, 3, padding=1), (4, 5, 4, 3)),
+        (nn.Linear(7, 5), (7,)),
+        (nn.Linear(7, 5), (3, 7)),
+    ],
+)
+@pytest.mark.parametrize("layout", ["tiled", "interleaved"])
+@pytest.mark.parametrize("n_repeats", [1, 3])
+def test_outputs_and_gradients_are_the_layer_s_own(layer, shape, layout, n_repeats):
+    layer, masked = layer.double(), nn.Identity()
+    model = nn.Sequential(layer, masked)
+    which = torch.tensor([0, 0, 0, 1, 1, 2])
+    images = torch.randn(3, *shape, dtype=torch.float64)[which]
+    repeats = [images * scale for scale in range(1, n_repeats + 1)]
+    given = torch.cat(repeats) if layout == "tiled" else torch.stack(repeats, 1).flatten(0, 1)
+    expected_inputs, found_inputs = (given.clone().requires_grad_() for _ in range(2))
+    expected = model(expected_inputs)
+    weights = torch.randn_like(expected)
+    (expected * weights).sum().backward()
+    reuse = Reuse(model, masked, lambda: model(given))
+    assert reuse.active
+    with reuse.of(which, torch.tensor([0, 3, 5]), layout):
+        n_rows = rows_of(layer, lambda: (model(found_inputs) * weights).sum().backward())
+        found = model(found_inputs)
+    assert n_rows == (len(given), 1)  # a hook sees what comes before ours
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found_inputs.grad, expected_inputs.grad)
+    assert not reuse.failed()
+    assert reuse.active
+
+
+@pytest.mark.parametrize("place", [0, 1, 5])
+def test_samples_that_are_no_copies_are_noticed(place):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    given = torch.ones(6, 4)
+    given[place, 2] = 1.5
+    reuse = Reuse(model, model[1], lambda: model(given))
+    with reuse.of(torch.zeros(6, dtype=torch.int64), torch.tensor([0]), "tiled"):
+        model(given)
+    assert reuse.failed()
+    assert not reuse.active
+
+
+class Twice(nn.Module):
+    """A layer that is called before the masked one and after it, and a branch beside that one."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.shared, self.masked, self.beside, self.out = (nn.Linear(6, 6) for _ in range(4))
+
+    def forward(self, x):
+        h = self.shared(x).tanh()
+        return self.out(self.shared(self.masked(h).tanh()).tanh() + self.beside(h).tanh())
+
+
+def squared_gradient(model, inputs, targets):
+    """The gradient of the gradient's square."""
+    inputs = inputs.detach().requires_grad_()
+    chosen = model(inputs).gather(1, targets[:, None]).sum()
+    (first,) = torch.autograd.grad(chosen, inputs, create_graph=True)
+    return torch.autograd.grad((first**2).sum(), inputs)[0]
+
+
+def from_the_middle(model, inputs, targets):
+    """Calls a part of the model by itself after the whole."""
+    maps = gradient(model, inputs, targets)
+    noise = torch.rand(inputs.shape, dtype=inputs.dtype, generator=torch.Generator().manual_seed(0))
+    return maps * model.shared(inputs + 0 * noise).detach().square()
+
+
+@pytest.mark.parametrize("method", [gradient, squared_gradient, from_the_middle])
+@pytest.mark.parametrize("layer", ["masked", "beside", "out"])
+def test_unusual_models_and_methods(method, layer):
+    model, x = Twice().double().eval(), inputs(2, 6).astype(np.float64)
+    metric, found = senc(model, layer, method, x)
+    assert metric.strategies[layer].name == "hooks"
+    agree(found, senc(model, layer, method, x, "weights")[1])
+
+
+def doubled(module, args, output):
+    return 2 * output
+
+
+@pytest.mark.parametrize("kind", ["forward", "pre", "backward"])
+def test_layers_with_hooks_of_the_user_are_left_alone(kind):
+    model, x = CNN().double().eval(), inputs(2, 1, 8, 8).astype(np.float64)
+    if kind == "forward":
+        model.conv2.register_forward_hook(doubled)
+    elif kind == "pre":
+        model.conv2.register_forward_pre_hook(lambda module, args: (args[0] ** 2,))
+    else:
+        model.conv2.register_full_backward_hook(lambda module, given, taken: (3 * given[0],))
+    metric, found = senc(model, "fc1", METHODS["Saliency"], x)
+    assert metric.strategies["fc1"].name == "hooks"
+    agree(found, senc(model, "fc1", METHODS["Saliency"], x, "weights")[1])
+
+
+def test_errors_of_the_method_are_its_own():
+    def raises(model, inputs, targets):
+        if len(inputs) > 8:
+            raise RuntimeError("no explanation today")
+        return gradient(model, inputs, targets)
+
+    model = CNN().eval()
+    with pytest.raises(RuntimeError, match="no explanation today"):
+        senc(model, "fc1", raises, inputs(1, 1, 8, 8))
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
