@@ -26,7 +26,7 @@ from benchmarks.subjects import METHODS, Row
 from benchmarks.timing import environment, race
 
 # A sample of Integrated Gradients is 16 of these, of DeepLift 2: on a CPU such rows would take hours.
-FEWER = {"efficientnet": ("Saliency", "GradCAM"), "vit": ("Saliency",)}
+FEWER = {"efficientnet": ("Saliency", "DeepLift", "GradCAM"), "vit": ("Saliency", "GradCAM")}
 QUICK = {"rows": ["lenet", "mobilenet"], "methods": ["Saliency", "IntegratedGradients"], "seconds": 40.0, "rounds": 3}
 
 

@@ -24,6 +24,7 @@ from quantus_senc._batch import Batch, Originals
 from quantus_senc._distinct import Known
 from quantus_senc._explain import Subject
 from quantus_senc._hook_proof import HookProof
+from quantus_senc._masked_images import Images
 from quantus_senc._runs import Runs
 from quantus_senc._survey import Survey
 
@@ -43,7 +44,7 @@ _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
         (_preserve._TensorState, "__init__"),
         (_preserve._TensorState, "restore"),
     ],
-    "checks": [(Batch, "flaw"), (Batch, "repeats"), (HookProof, "of"), (HookProof, "probe")],
+    "checks": [(Batch, "flaw"), (Images, "repeat"), (HookProof, "of"), (HookProof, "probe")],
     "masks": [(Survey, "masks")],
     "distinct": [
         (_data, "mask_keys"),

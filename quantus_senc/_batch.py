@@ -15,7 +15,7 @@ from quantus_senc._masks import MaskDesign
 from quantus_senc._passes import Passes
 from quantus_senc._philox import random_uniform
 from quantus_senc._plan import Plan
-from quantus_senc._similarity import centred_ranks, has_no_ranks, rank_correlation, ranked_alike
+from quantus_senc._similarity import centred_ranks, has_no_ranks, rank_correlation, ranked_alike, same_values
 from quantus_senc._survey import Survey
 
 RANDOM = "explanations or predictions differ for the same input"
@@ -82,15 +82,11 @@ class Batch:
         confidence, unranked = self.originals.confidence.double().cpu(), has_no_ranks(self.originals.ranks).cpu()
         return Survey(plan, design, labels, confidence, unranked, self.subject.rounding)
 
-    def repeats(self) -> bool:
-        """Whether prediction and attribution of an input are the same again, at another place of the batch."""
-        turned = np.arange(len(self.x_batch))[::-1] if len(self.x_batch) > 1 else [0, 0]
-        found = self.subject.originals(self.x_batch[turned], self.y_batch[turned], self.limit)
-        return self._alike(*(part.flip(0)[: len(self.x_batch)] for part in found))
-
     def is_random(self) -> bool:
         """Whether prediction or attribution differ for the same inputs."""
-        return not self._alike(*self.subject.originals(self.x_batch, self.y_batch, self.limit))
+        confidence, maps = self.subject.originals(self.x_batch, self.y_batch, self.limit)
+        same = same_values(self.originals.attribution, self.subject.ready(maps))
+        return not (bool(same.all()) and self._predicts(confidence))
 
     def flaw(self) -> str:
         """RANDOM or DEPENDENT, if prediction or attribution is not a function of the input alone; else nothing."""
@@ -106,7 +102,10 @@ class Batch:
         """Whether predictions, and attributions in their ranks, are the batch's own."""
         own = self.originals.attribution
         alike = ranked_alike(own, self.subject.ready(maps), _ROUNDING * own.abs().amax(-1))
-        return bool(alike.all()) and torch.allclose(confidence, self.originals.confidence, rtol=1e-4, atol=1e-6, equal_nan=True)
+        return bool(alike.all()) and self._predicts(confidence)
+
+    def _predicts(self, confidence: Float[Tensor, " B"]) -> bool:
+        return torch.allclose(confidence, self.originals.confidence, rtol=1e-4, atol=1e-6, equal_nan=True)
 
     def explained_one_by_one(self) -> "Batch":
         """The same images, each explained for itself."""

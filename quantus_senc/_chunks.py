@@ -57,7 +57,7 @@ class BatchLimit:
             try:
                 found.append(step(slice(start, stop)))
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not (self.automatic and stop - start > 1 and _is_out_of_memory(error)):
+                if not (self.automatic and stop - start > 1 and is_out_of_memory(error)):
                     raise
                 self.recover()
                 self.size = (stop - start) // 2
@@ -77,7 +77,8 @@ def _split(start: int, stop: int, size: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory does not suffice."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

@@ -12,16 +12,19 @@ from quantus.helpers.enums import DataType
 from quantus_senc._arguments import check_estimator, check_perturb_baseline, check_segment_func
 from quantus_senc._batch import Batch
 from quantus_senc._consistency import Sensitivity
-from quantus_senc._distinct import mask_keys, number_keys
+from quantus_senc._distinct import Known, mask_keys, number_keys
 from quantus_senc._explain import Subject
 from quantus_senc._features import Features, changeable_features, labels_of, own_features
-from quantus_senc._findings import Findings
+from quantus_senc._findings import Findings, Found
 from quantus_senc._fingerprint import fingerprint, with_state
 from quantus_senc._masked_images import Images, MaskedImages
+from quantus_senc._masks import keep_masks
 from quantus_senc._metric import SensitivityConsistency
 from quantus_senc._perturb import Baseline, baseline_values
 from quantus_senc._plan import Plan
 from quantus_senc._segment import SegmentFunc
+
+_N_TRIED = 8  # masked images on which it is seen whether a method is random
 
 
 class DataSensitivityConsistency(SensitivityConsistency):
@@ -196,11 +199,13 @@ class DataSensitivityConsistency(SensitivityConsistency):
         images = Images(
             batch, inputs, targets, labels.to(device), baseline_values(inputs, self.perturb_baseline, self.seed, indices)
         )
-        repeats = batch.repeats()
+        few = torch.arange(max(_N_TRIED // len(inputs), 1), device=device)
+        tried = keep_masks(self.seed, indices[:_N_TRIED, None], few, free.shape[1], self.mask_rate)
+        repeats = images.repeat(tried)
         plan = self._plan_for(batch, free.sum(1).tolist(), listing=repeats)
         survey = batch.survey(plan, plan.design(indices, free.to(device)), labels)
         differing = images.differing(free.shape[1])
-        found = self._findings.of(batch.images, batch.originals)
+        found = self._findings.of(batch.images, batch.originals) if repeats else Found(Known(), Known())
         for active, numbers in survey.rounds(batch.progress):
             rows = active.to(device)
             for some in batch.limit.blocks(numbers, len(active), free.shape[1]):

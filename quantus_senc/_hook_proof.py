@@ -62,22 +62,19 @@ class HookProof:
     def _compare_all(self, masks: Bool[Tensor, "k m"]) -> None:
         """Compare all pairs of image and mask, and note how much masking changes."""
         limit, telling = self.passes.batch.limit, []
-        at_once = max(limit.size // len(masks), 1)
-        for start in range(0, len(self.passes.inputs), at_once):
-            images = list(range(len(self.passes.inputs)))[start : start + at_once]
+        every, which = torch.arange(len(self.passes.inputs), device=masks.device), torch.arange(len(masks), device=masks.device)
+        for images in every.split(max(limit.size // len(masks), 1)):
+            numbers, n_pairs = images.tolist(), len(images) * len(masks)
 
-            def hooked(some: slice, images: list[int] = images) -> Outputs:
-                return self.passes.hooked(Pairs.of(images, masks, some), self.layout)
+            def hooked(some: slice, images: Tensor = images, numbers: list[int] = numbers) -> Outputs:
+                return self.passes.hooked(Pairs.of(images, numbers, masks, some), self.layout)
 
-            n_pairs = len(images) * len(masks)
             found = [torch.cat(part) for part in zip(*limit.run(hooked, n_pairs), strict=True)]
-            pairs, k = Pairs.of(images, masks, slice(0, n_pairs)), torch.arange(len(masks), device=masks.device)
-            truths = self.passes.zeroed(pairs.images[pairs.first], masks)
+            truths = self.passes.zeroed(images, masks)
             for part, truth in zip(self.effects, truths, strict=True):
                 part[images] = (truth.amax(1) - truth.amin(1)).amax(-1).to(part)
-            self._compare(
-                found, [truth.flatten(0, 1) for truth in truths], pairs.images, pairs.images, masks, k.repeat(len(images))
-            )
+            own = images.repeat_interleave(len(masks))
+            self._compare(found, [truth.flatten(0, 1) for truth in truths], own, own, masks, which.repeat(len(images)))
             telling.append(self.effects[1, images] > _ROUNDING * truths[1].abs().amax((1, 2)))
         if not torch.cat(telling).any():
             raise Undecided("explanations do not change with the masks that hooks are checked on")

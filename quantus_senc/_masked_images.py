@@ -10,8 +10,10 @@ from torch import Tensor
 
 from quantus_senc._batch import Batch
 from quantus_senc._perturb import changed_features, eliminate
+from quantus_senc._similarity import same_values
 
 T = TypeVar("T")
+_REPEATED = 0.75  # of masked images must give the same again
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,32 @@ class Images:
     def differing(self, n_features: int) -> Bool[Tensor, "B m"]:
         """Which features differ from the baseline: masks that agree in these give the same masked image."""
         return changed_features(self.inputs, self.labels, self.baselines, n_features)
+
+    def perturbed(self, images: Int64[Tensor, " N"], masks: Bool[Tensor, "N m"]) -> Float[Tensor, "N *shape"]:
+        """Images with a mask each."""
+        return eliminate(self.inputs[images], self.labels[images], masks[:, None], self.baselines[images])[:, 0]
+
+    def repeat(self, masks: Bool[Tensor, "b k m"]) -> bool:
+        """Whether the first images give the same again under some masks, at other places of a pass.
+
+        If not, prediction or explanation is random. Rounding may put single ones on the other side of a ReLU's kink.
+        """
+        subject, flat = self.batch.subject, masks.flatten(0, 1)
+        images = torch.arange(len(masks), device=masks.device).repeat_interleave(masks.shape[1])
+
+        def both(order: Int64[Tensor, " N"]) -> Float[Tensor, "N _"]:
+            def step(some: slice) -> Float[Tensor, "_ _"]:
+                own = order[some]
+                inputs, classes = self.perturbed(images[own], flat[own]), self.targets[images[own]]
+                confidence = subject.confidence(inputs, classes)
+                return torch.cat([confidence[:, None], subject.explain(inputs, classes).flatten(1)], 1)
+
+            return torch.cat(self.batch.limit.run(step, len(order)))
+
+        order = torch.arange(len(flat), device=masks.device)
+        first, again = both(order), both(order.flip(0)).flip(0)
+        same = same_values(first[:, :1], again[:, :1]) & same_values(first[:, 1:], again[:, 1:])
+        return bool(same.double().mean() >= _REPEATED)
 
 
 @dataclass(frozen=True)
@@ -94,6 +122,4 @@ class MaskedImages:
         return self.images[pairs // self.masks.shape[1]]
 
     def _perturbed(self, pairs: Int64[Tensor, " p"]) -> Float[Tensor, "p *shape"]:
-        images, masks = self._images(pairs), self.masks.flatten(0, 1)[pairs, None]
-        whole = self.whole
-        return eliminate(whole.inputs[images], whole.labels[images], masks, whole.baselines[images])[:, 0]
+        return self.whole.perturbed(self._images(pairs), self.masks.flatten(0, 1)[pairs])

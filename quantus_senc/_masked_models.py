@@ -84,20 +84,20 @@ class MaskedModels:
         proof = HookProof.of(passes, proof_masks(own.shape[1], own)) if check else None
 
         def weigh(images: Int64[Tensor, " b"], masks: Bool[Tensor, "k m"]) -> Float[Tensor, "3 b k"]:
-            there = images.tolist()
+            numbers = images.tolist()
 
             def step(some: slice) -> Float[Tensor, "3 n"]:
-                pairs = Pairs.of(there, masks, some)
+                pairs = Pairs.of(images, numbers, masks, some)
                 found = passes.hooked(pairs, proof.layout if proof else None)
                 if proof:
                     proof.probe(pairs, found)
                 return passes.compared(pairs.images, found)
 
-            n_pairs = len(there) * len(masks)
+            n_pairs = len(images) * len(masks)
             found = passes.batch.limit.run(step, n_pairs)
             if passes.reuse.failed():
                 found = passes.batch.limit.run(step, n_pairs)
-            return torch.cat(found, -1).unflatten(-1, (len(there), len(masks)))
+            return torch.cat(found, -1).unflatten(-1, (len(images), len(masks)))
 
         return self._surveyed(weigh, repeats=check)
 

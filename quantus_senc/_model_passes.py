@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from quantus_senc._batch import Batch
+from quantus_senc._chunks import is_out_of_memory
 from quantus_senc._reuse import Reuse
 from quantus_senc._units import masked_units, zeroed_weights
 
@@ -43,15 +44,14 @@ class Pairs:
     there: list[int]
 
     @classmethod
-    def of(cls, images: list[int], masks: Bool[Tensor, "k m"], some: slice) -> "Pairs":
-        """A range of all pairs of these images and masks."""
+    def of(cls, images: Int64[Tensor, " b"], numbers: list[int], masks: Bool[Tensor, "k m"], some: slice) -> "Pairs":
+        """A range of all pairs of images and masks; `numbers` are the images on the host, so that it need not wait."""
         k, device = len(masks), masks.device
         begin, end = some.start // k, -(-some.stop // k)
-        numbers = torch.arange(some.start, some.stop, device=device)
-        which = numbers // k - begin
-        there = images[begin:end]
-        first = torch.tensor([max(image * k - some.start, 0) for image in range(begin, end)], device=device)
-        return cls(torch.tensor(there, device=device)[which], masks[numbers % k], which, first, there)
+        places = torch.arange(some.start, some.stop, device=device)
+        which = places // k - begin
+        first = (torch.arange(begin, end, device=device) * k - some.start).clamp_(min=0)
+        return cls(images[begin:end][which], masks[places % k], which, first, numbers[begin:end])
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class ModelPasses:
         """The classes to explain, on the model's device."""
         return self.batch.subject.targets(self.batch.y_batch)
 
-    def run(self, images: Int64[Tensor, " N"]) -> Outputs:
+    def run(self, images: Int64[Tensor, " N"], *, parts: bool = True) -> Outputs:
         """Predictions for the explained classes, and attributions as they come: normalising may mix the samples."""
         inputs, targets = self.inputs[images], self.targets[images]
-        confidence, maps = self.batch.passes.both(inputs.clone, targets)
+        confidence, maps = self.batch.passes.both(inputs.clone, targets, parts=parts)
         return confidence[:, None], maps.flatten(1)
 
     def zeroed(self, images: Int64[Tensor, " N"], masks: Bool[Tensor, "k m"]) -> list[Float[Tensor, "N k _"]]:
@@ -116,10 +116,11 @@ class ModelPasses:
             try:
                 with self.reuse.of(pairs.which, pairs.first, layout):
                     return self._hooked(pairs, layout)
-            except (torch.OutOfMemoryError, MemoryError):
-                raise
-            except Exception:  # which may be the method's own: it is run again, as it is
+            except RuntimeError as error:  # as of methods that derive twice; the method's own it will raise again
+                if is_out_of_memory(error):
+                    raise
                 self.reuse.stop()
+                self.batch.limit.recover()  # the method may have left the model altered
         return self._hooked(pairs, layout)
 
     @cached_property
@@ -131,7 +132,7 @@ class ModelPasses:
     def _hooked(self, pairs: "Pairs", layout: str | None) -> Outputs:
         with masked_units(self.module, pairs.masks, layout or "tiled") as calls:
             try:
-                found = self.run(pairs.images)
+                found = self.run(pairs.images, parts=layout != "interleaved")  # where equal samples have other masks
             except Exception as error:
                 if not calls.misfit and not isinstance(error, ValueError):
                     raise

@@ -30,13 +30,16 @@ class Passes:
         self.shares: bool | None = None if plain and not isinstance(subject.model, torch.jit.ScriptModule) else False
 
     def both(
-        self, make: Callable[[], Float[Tensor, "N *shape"]], targets: Int64[Tensor, " N"]
+        self, make: Callable[[], Float[Tensor, "N *shape"]], targets: Int64[Tensor, " N"], *, parts: bool = True
     ) -> tuple[Float[Tensor, " N"], Float[Tensor, "N *_"]]:
-        """Confidences and attributions, as the method returns these, of the inputs that `make` makes anew each time."""
+        """Confidences and attributions, as the method returns these, of the inputs that `make` makes anew each time.
+
+        `parts` says whether the inputs may be looked for among others that the model is given.
+        """
         if self.shares is False:
             inputs = make()
             return self.subject.confidence(inputs, targets), self.subject.explain(inputs, targets)
-        maps, found = self._explained(make(), targets)
+        maps, found = self._explained(make(), targets, parts)
         if self.shares and found is not None:
             return found, maps
         confidence = self.subject.confidence(make(), targets)
@@ -45,10 +48,10 @@ class Passes:
         return confidence, maps
 
     def _explained(
-        self, inputs: Float[Tensor, "N *shape"], targets: Int64[Tensor, " N"]
+        self, inputs: Float[Tensor, "N *shape"], targets: Int64[Tensor, " N"], parts: bool
     ) -> tuple[Float[Tensor, "N *_"], Float[Tensor, " N"] | None]:
         """Attributions, and confidences if the model was given exactly these inputs."""
-        with _outputs_for(self.subject.model, inputs) as outputs:
+        with _outputs_for(self.subject.model, inputs, parts) as outputs:
             maps = self.subject.explain(inputs, targets)
         if not outputs:
             return maps, None
@@ -60,7 +63,7 @@ def _alike(found: Float[Tensor, " N"], expected: Float[Tensor, " N"], rounding: 
 
 
 @contextmanager
-def _outputs_for(model: nn.Module, inputs: Tensor) -> Iterator[list[Tensor]]:
+def _outputs_for(model: nn.Module, inputs: Tensor, parts: bool) -> Iterator[list[Tensor]]:
     """A list to which is added what the model, in evaluation mode, returns for the inputs as they are now."""
     place, version, found = (inputs.data_ptr(), inputs.shape, inputs.stride()), inputs._version, []
 
@@ -71,7 +74,7 @@ def _outputs_for(model: nn.Module, inputs: Tensor) -> Iterator[list[Tensor]]:
         where = given.data_ptr(), given.shape, given.stride()
         if where == place and inputs._version == given._version == version:  # and nothing was changed in place
             found.append(output.detach().clone())
-        elif len(output) == len(given) and (part := _part(given, inputs)) is not None and inputs._version == version:
+        elif parts and len(output) == len(given) and (part := _part(given, inputs)) is not None and inputs._version == version:
             found.append(output[part].detach().clone())
 
     with model.register_forward_hook(look):

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64, Num
 from torch import Tensor
 
+_NEARLY_ALL = 0.98  # what rounding leaves alone of the sums that cancel out
 _LEVEL = 1e-5  # how far rounding may move a value, relative to it
 
 
@@ -134,3 +135,14 @@ def ranked_alike(
     ranks = centred_ranks(expected)
     rho, constant = rank_correlation(ranks, torch.where(level, expected, values))
     return (rho > 1 - 1e-5) | (constant & has_no_ranks(ranks)) | (rho.isnan() & ranks.isnan().all(-1))
+
+
+def same_values(expected: Float[Tensor, "*n v"], values: Float[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:
+    """Where nearly all values are what they are expected to be, each relative to itself; NaN goes with NaN.
+
+    Examples
+    --------
+    >>> same_values(torch.tensor([[1e-9, 1.0], [1e-9, 1.0]]), torch.tensor([[1.0001e-9, 1.0], [2e-9, 1.0]]))
+    tensor([ True, False])
+    """
+    return values.isclose(expected, rtol=1e-3, atol=0, equal_nan=True).double().mean(-1) >= _NEARLY_ALL

@@ -67,7 +67,7 @@ def test_features_at_the_baseline_make_no_masked_images(estimator, tolerance):
     method = Explained()
     metric = DataSensitivityConsistency(600, 0.5, estimator, tolerance, disable_warnings=True)
     metric(table_model(8), x, classes(1), explain_func=method)
-    rows = method.rows()[4:]  # after a first look, the original, and twice the original again
+    rows = method.rows()[1 + 1 + 2 * 8 :]  # after a first look, the original, and some masked images twice
     assert len(rows) == len(set(rows)) == 2**3
 
 
@@ -113,8 +113,20 @@ def by_place(model, inputs, targets, **kwargs):
     return gradient(model, inputs, targets) + noise[: len(inputs)]
 
 
+def noisy_where_masked(generator):
+    """Stable on the original, as what samples the neighbourhood is, and random for what is masked there."""
+    return lambda model, inputs, targets, **kwargs: torch.where(
+        inputs == 0, torch.rand(inputs.shape, generator=generator), torch.arange(6.0)
+    )
+
+
+def noisy_beside_a_large_value(generator):
+    scale = torch.tensor([1e7, *[1.0] * 5])
+    return lambda model, inputs, targets, **kwargs: scale * (1 + 0.1 * torch.rand(inputs.shape, generator=generator))
+
+
 @pytest.mark.parametrize("n_images", [1, 2])
-@pytest.mark.parametrize("make", [noisy, lambda _: by_place])
+@pytest.mark.parametrize("make", [noisy, noisy_where_masked, noisy_beside_a_large_value, lambda _: by_place])
 def test_random_methods_draw_anew_for_every_mask(n_images, make):
     seen, method = [0], make(torch.Generator().manual_seed(0))
 
@@ -125,3 +137,28 @@ def test_random_methods_draw_anew_for_every_mask(n_images, make):
     metric = DataSensitivityConsistency(300, disable_warnings=True)
     metric(table_model(), inputs(n_images, 6), classes(n_images), explain_func=counted)
     assert seen[0] >= 300 * n_images
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_maps_of_two_features_are_not_taken_for_the_same(seed):
+    generator, seen = torch.Generator().manual_seed(seed), [0]
+
+    def draw(model, inputs, targets, **kwargs):
+        seen[0] += len(inputs)
+        return torch.rand(inputs.shape, generator=generator)
+
+    DataSensitivityConsistency(200, disable_warnings=True)(table_model(2), inputs(1, 2), classes(1), explain_func=draw)
+    assert seen[0] >= 200
+
+
+def test_predictions_of_drawn_masks_are_not_those_of_listed_ones():
+    def draw(model, inputs, targets, **kwargs):
+        return torch.rand(inputs.shape)
+
+    call = {"model": table_model(), "x_batch": inputs(1, 6), "y_batch": classes(1), "explain_func": draw}
+    metric, fresh = (DataSensitivityConsistency(n, 0.5, disable_warnings=True) for n in (64, "all"))
+    metric(**call)
+    metric.n_masks = "all"
+    for one in (metric, fresh):
+        one(**call)
+    torch.testing.assert_close(metric.sensitivities[0].prediction, fresh.sensitivities[0].prediction)

@@ -55,6 +55,10 @@ class Tokens(nn.Module):
         return self.out(y.mean(0 if self.time_first else 1))
 
 
+# So many masks of the convolution's six units that those that differ make full passes of a dozen.
+N_DOZENS = next(n for n in range(24, 999) if reference.n_distinct(42, reference.layer_stream("conv"), n, 6) == 24)
+
+
 def images(n=3, blank=()):
     x = inputs(n, 1, 6, 6)
     x[list(blank)] = 0
@@ -142,7 +146,7 @@ def test_what_is_disproved_later_is_forgotten():
 
     X = images()
     metric, _ = check(
-        Tokens().eval(), X, classes(3), "conv", sometimes_in_pieces, {"batch_size": 1}, n_masks=36, max_batch_size=12
+        Tokens().eval(), X, classes(3), "conv", sometimes_in_pieces, {"batch_size": 1}, n_masks=N_DOZENS, max_batch_size=12
     )
     assert names(metric) == {"conv": "weights"}
     assert metric.strategies["conv"].images == {"weights": 3}
@@ -368,7 +372,7 @@ def in_pieces_if_many(model, inputs, targets):
 
 
 def test_methods_that_change_with_the_number_of_inputs():
-    metric, _ = check(Tokens().eval(), images(1), classes(1), "conv", in_pieces_if_many, n_masks=36, max_batch_size=12)
+    metric, _ = check(Tokens().eval(), images(1), classes(1), "conv", in_pieces_if_many, n_masks=N_DOZENS, max_batch_size=12)
     assert names(metric) == {"conv": "weights"}
 
 
@@ -390,3 +394,15 @@ def test_a_layer_that_hardly_matters_and_does_more_than_its_weights():
     metric = ParameterSensitivityConsistency(16, layers="conv", disable_warnings=True)
     metric(WeakBranch().eval(), images(2), classes(2), explain_func=saliency)
     assert names(metric) == {"conv": "weights"}
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_equal_samples_that_are_repeated_next_to_each_other(n):
+    """Of one image, equal samples stand at the end as well, under other masks."""
+
+    def repeated(model, inputs, targets):
+        maps = gradient(model, inputs.repeat_interleave(3, 0), targets.repeat_interleave(3))
+        return maps.unflatten(0, (-1, 3)).mean(1)
+
+    metric, _ = check(Tokens().eval(), images(n), classes(n), "conv", repeated)
+    assert names(metric) == {"conv": "hooks"}

@@ -29,7 +29,7 @@ def metric(kind):
     return ParameterSensitivityConsistency(200, layers="first_conv", max_batch_size=64)
 
 
-def own_pass(self, make, targets):
+def own_pass(self, make, targets, **kwargs):
     inputs = make()
     return self.subject.confidence(inputs, targets), self.subject.explain(inputs, targets)
 
@@ -107,7 +107,9 @@ def test_methods_that_give_the_model_something_else(call, monkeypatch, kind, met
     monkeypatch.setattr(Passes, "both", own_pass)
     if method in (changing_inputs, changing_data):  # which would alter what is explained after it was predicted
         monkeypatch.setattr(
-            Passes, "both", lambda self, make, y: (self.subject.confidence(make(), y), self.subject.explain(make(), y))
+            Passes,
+            "both",
+            lambda self, make, y, **kwargs: (self.subject.confidence(make(), y), self.subject.explain(make(), y)),
         )
     expected = metric(kind)(**call, explain_func=method)
     np.testing.assert_allclose(scores, expected, atol=1e-6)

@@ -21,14 +21,6 @@ def senc(model, layer, method, x, strategy="auto", **parameters):
     return metric, metric.sensitivities[layer]
 
 
-def rows_of(module, run):
-    """How many rows a module is given meanwhile, and how often."""
-    rows = []
-    with module.register_forward_pre_hook(lambda module, args: rows.append(len(args[0]))):
-        run()
-    return sum(rows), len(rows)
-
-
 def agree(a, b):
     for one, other in zip(a, b, strict=True):
         torch.testing.assert_close(one.prediction, other.prediction, rtol=1e-9, atol=1e-9)
@@ -101,14 +93,26 @@ def test_outputs_and_gradients_are_the_layer_s_own(layer, shape, layout, n_repea
     (expected * weights).sum().backward()
     reuse = Reuse(model, masked, lambda: model(given))
     assert reuse.active
-    with reuse.of(which, torch.tensor([0, 3, 5]), layout):
-        n_rows = rows_of(layer, lambda: (model(found_inputs) * weights).sum().backward())
+    rows = []
+    with reuse.of(which, torch.tensor([0, 3, 5]), layout), pytest.MonkeyPatch.context() as patched:
+        compute = layer.forward
+        patched.setattr(layer, "forward", lambda values: rows.append(len(values)) or compute(values))
         found = model(found_inputs)
-    assert n_rows == (len(given), 1)  # a hook sees what comes before ours
+        (found * weights).sum().backward()
+    assert rows == [3 * n_repeats]
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(found_inputs.grad, expected_inputs.grad)
     assert not reuse.failed()
     assert reuse.active
+
+
+def test_a_layer_that_is_called_again_after_the_masked_one_computes_all():
+    layer, masked = nn.Linear(4, 4), nn.Identity()
+    masked.register_forward_hook(lambda module, args, output: output * torch.arange(1.0, 7.0)[:, None])
+    model, given = nn.Sequential(layer, masked, layer), torch.rand(1, 4).repeat(6, 1)
+    expected, reuse = model(given), Reuse(model, masked, lambda: model(given))
+    with reuse.of(torch.zeros(6, dtype=torch.int64), torch.tensor([0]), "tiled"):
+        torch.testing.assert_close(model(given), expected)
 
 
 @pytest.mark.parametrize("place", [0, 1, 5])
@@ -144,6 +148,16 @@ def squared_gradient(model, inputs, targets):
     return torch.autograd.grad((first**2).sum(), inputs)[0]
 
 
+def altering(model, inputs, targets):
+    """Noise on the weights, which is taken back at the end, if nothing is raised before."""
+    weight = model.shared.weight
+    before = weight.detach().clone()
+    weight.data += 0.1 * (weight.data != 0)
+    maps = squared_gradient(model, inputs, targets)
+    weight.data.copy_(before)
+    return maps
+
+
 def from_the_middle(model, inputs, targets):
     """Calls a part of the model by itself after the whole."""
     maps = gradient(model, inputs, targets)
@@ -151,7 +165,7 @@ def from_the_middle(model, inputs, targets):
     return maps * model.shared(inputs + 0 * noise).detach().square()
 
 
-@pytest.mark.parametrize("method", [gradient, squared_gradient, from_the_middle])
+@pytest.mark.parametrize("method", [gradient, squared_gradient, altering, from_the_middle])
 @pytest.mark.parametrize("layer", ["masked", "beside", "out"])
 def test_unusual_models_and_methods(method, layer):
     model, x = Twice().double().eval(), inputs(2, 6).astype(np.float64)
