@@ -84,5 +84,8 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def _suitable(sample_bytes: int, device: torch.device, n_samples: int) -> int:
     # On a CPU a batch that stays in the cache is fastest; elsewhere only a large one fills the device.
-    budget, fewest, most = (3 * 2**20, 8, 512) if device.type == "cpu" else (2**28, 16, 2048)
-    return min(max(budget // max(sample_bytes, 1), fewest // n_samples, 1), most)
+    if device.type == "cpu":
+        budget, fewest, most = 3 * 2**20, 8 // n_samples, 512 // n_samples
+    else:
+        budget, fewest, most = 2**28, 16 // n_samples, 2048
+    return max(min(max(budget // max(sample_bytes, 1), fewest), most), 1)

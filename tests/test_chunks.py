@@ -78,7 +78,9 @@ def test_automatic_limit(sample_bytes, device, size):
     assert BatchLimit("auto", sample_bytes, device).size == size
 
 
-def test_automatic_limit_counts_samples_where_they_are_large():
+def test_automatic_limit_counts_samples():
+    assert BatchLimit("auto", 16 * 100, CPU, n_samples=16).size == 32
+    assert BatchLimit("auto", 1000 * 100, CPU, n_samples=1000).size == 1
     assert BatchLimit("auto", 16 * 600_000, CPU, n_samples=16).size == 1
     assert BatchLimit("auto", 4 * 900_000, CPU, n_samples=4).size == 2
     assert BatchLimit("auto", 100 * 600_000, CPU, n_samples=100).size == 1
