@@ -53,7 +53,7 @@ def profile(row: Row, method: str, target: str, way: str, n_masks: int, repeats:
     best = min(stopwatches, key=lambda one: one.total)
     n_pairs = n_masks * (len(row.inputs) if target == "data" else 1)
     record = {"model": row.name, "method": method, "SenC of": target, "explain_func": way, "n_pairs": n_pairs}
-    record |= {"seconds": best.seconds, "chunks": best.calls["similarity"]}
+    record |= {"seconds": best.seconds, "passes": best.calls["similarity"]}
     if row.device.type == "cuda":
         record |= launches(lambda: scores(row, target, n_masks, how), best.calls["similarity"])
     return record
@@ -61,8 +61,8 @@ def profile(row: Row, method: str, target: str, way: str, n_masks: int, repeats:
 
 def table(records: list[dict[str, Any]]) -> str:
     """Markdown: microseconds a perturbed sample, and each stage's share of them."""
-    extra = [key for key in records[0] if key.endswith("a chunk")]
-    head = ["model", "method", "SenC of", "explain_func", "chunks", "µs", *STAGES, *extra]
+    extra = [key for key in records[0] if key.endswith("a pass")]
+    head = ["model", "method", "SenC of", "explain_func", "passes", "µs", *STAGES, *extra]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for record in records:
         total = sum(record["seconds"].values())

