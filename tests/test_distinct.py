@@ -90,11 +90,11 @@ def test_scores_of_masks_that_repeat_are_those_of_a_loop():
 
 
 @pytest.mark.parametrize("strategy", ["hooks", "weights"])
-@pytest.mark.parametrize("tolerance", [None, 0.01])
+@pytest.mark.parametrize("tolerance", [None, 1e-6])
 def test_equal_models_are_explained_once(strategy, tolerance):
     method = Explained()
     metric = ParameterSensitivityConsistency(
-        2000, 0.5, "regression", tolerance, layers="first_conv", strategy=strategy, disable_warnings=True
+        2000, 0.5, "paper", tolerance, layers="first_conv", strategy=strategy, disable_warnings=True
     )
     metric(image_model(), inputs(3, 1, 8, 8), classes(3), explain_func=method)
     assert metric.strategies["0"].name == strategy
@@ -137,6 +137,18 @@ def test_random_methods_draw_anew_for_every_mask(n_images, make):
     metric = DataSensitivityConsistency(300, disable_warnings=True)
     metric(table_model(), inputs(n_images, 6), classes(n_images), explain_func=counted)
     assert seen[0] >= 300 * n_images
+
+
+def test_random_methods_draw_anew_for_every_masked_model():
+    generator, seen = torch.Generator().manual_seed(0), [0]
+
+    def draw(model, inputs, targets, **kwargs):
+        seen[0] += len(inputs)
+        return torch.rand(inputs.shape, generator=generator)
+
+    metric = ParameterSensitivityConsistency(300, layers="first_conv", disable_warnings=True)
+    metric(image_model(), inputs(2, 1, 8, 8), classes(2), explain_func=draw)  # four units: 16 masks
+    assert seen[0] >= 300 * 2
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -211,6 +211,15 @@ def test_method_that_has_changed_explains_anew(call):
     np.testing.assert_allclose(second, predicted(DataSensitivityConsistency(60, **KWARGS), call)[1], atol=1e-9)
 
 
+def test_method_that_has_changed_out_of_sight_explains_anew(call):
+    method = ["Saliency"]
+    call["explain_func"] = lambda model, inputs, targets, **kwargs: quantus.explain(model, inputs, targets, method=method[0])
+    metric, fresh = (DataSensitivityConsistency(60, **KWARGS) for _ in range(2))
+    predicted(metric, call)
+    method[0] = "InputXGradient"
+    np.testing.assert_allclose(predicted(metric, call)[1], predicted(fresh, call)[1], atol=1e-9)
+
+
 def test_random_method_draws_anew(call):
     call["explain_func"] = method = Explained()
     method.generator = np.random.default_rng(0)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from quantus_senc import ParameterSensitivityConsistency, explain
+from quantus_senc._hook_proof import HookProof
 from quantus_senc._reuse import Reuse
 from tests.conftest import classes, gradient, inputs
 from tests.test_parameter import CNN, METHODS, ResNet, grad_cam
@@ -125,6 +126,19 @@ def test_samples_that_are_no_copies_are_noticed(place):
         model(given)
     assert reuse.failed()
     assert not reuse.active
+
+
+def test_passes_of_no_copies_are_run_again(monkeypatch):
+    def by_place(model, inputs, targets):
+        scale = 1 + torch.arange(len(inputs), dtype=inputs.dtype) * (len(inputs) > 20)  # in full passes alone
+        return gradient(model, inputs * scale[:, None, None, None], targets)
+
+    monkeypatch.setattr(HookProof, "probe", lambda *args: None)  # as if the masks that it chooses told nothing
+    model, x = CNN().double().eval(), inputs(2, 1, 8, 8).astype(np.float64)
+    metric, found = senc(model, "fc1", by_place, x)
+    assert metric.strategies["fc1"].name == "hooks"
+    monkeypatch.setattr(Reuse, "active", False)
+    agree(found, senc(model, "fc1", by_place, x)[1])
 
 
 class Twice(nn.Module):
