@@ -46,6 +46,16 @@ class Originals:
         """Explanation similarities of masked copies of images (Tan, WACV 2025, Eq. 3), and which have no ranks."""
         return rank_correlation(self.ranks[images], attribution)
 
+    def predicts(self, confidence: Float[Tensor, " B"]) -> bool:
+        """Whether predictions are these."""
+        return torch.allclose(confidence, self.confidence, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+    def alike(self, confidence: Float[Tensor, " B"], attribution: Float[Tensor, "B n"]) -> bool:
+        """Whether predictions, and attributions in their ranks, are these."""
+        own = self.attribution
+        alike = ranked_alike(own, attribution, _ROUNDING * own.abs().amax(-1))
+        return bool(alike.all()) and self.predicts(confidence)
+
     def digests(self) -> Float[Tensor, "B d"]:
         """A few sums of the ranks of each image, with signs: other ranks have others."""
         streams = torch.arange(4, device=self.ranks.device)
@@ -86,7 +96,7 @@ class Batch:
         """Whether prediction or attribution differ for the same inputs."""
         confidence, maps = self.subject.originals(self.x_batch, self.y_batch, self.limit)
         same = same_values(self.originals.attribution, self.subject.ready(maps))
-        return not (bool(same.all()) and self._predicts(confidence))
+        return not (bool(same.all()) and self.originals.predicts(confidence))
 
     def flaw(self) -> str:
         """RANDOM or DEPENDENT, if prediction or attribution is not a function of the input alone; else nothing."""
@@ -94,18 +104,11 @@ class Batch:
         if self.is_random():
             return RANDOM
         if n > 1:
-            return "" if self._alike(*self._originals_one_by_one()) else DEPENDENT
-        beside_itself = self.subject.originals(self.x_batch.repeat(2, 0), self.y_batch.repeat(2, 0), self.limit)
-        return "" if self._alike(*(part[1:] for part in beside_itself)) else DEPENDENT
-
-    def _alike(self, confidence: Float[Tensor, " B"], maps: Float[Tensor, "B *_"]) -> bool:
-        """Whether predictions, and attributions in their ranks, are the batch's own."""
-        own = self.originals.attribution
-        alike = ranked_alike(own, self.subject.ready(maps), _ROUNDING * own.abs().amax(-1))
-        return bool(alike.all()) and self._predicts(confidence)
-
-    def _predicts(self, confidence: Float[Tensor, " B"]) -> bool:
-        return torch.allclose(confidence, self.originals.confidence, rtol=1e-4, atol=1e-6, equal_nan=True)
+            confidence, maps = self._originals_one_by_one()
+        else:
+            beside_itself = self.subject.originals(self.x_batch.repeat(2, 0), self.y_batch.repeat(2, 0), self.limit)
+            confidence, maps = (part[1:] for part in beside_itself)
+        return "" if self.originals.alike(confidence, self.subject.ready(maps)) else DEPENDENT
 
     def explained_one_by_one(self) -> "Batch":
         """The same images, each explained for itself."""

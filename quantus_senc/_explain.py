@@ -31,6 +31,8 @@ class Subject:
         What attributions go through first, as NumPy arrays; None for nothing.
     absolute
         Whether the attributions' absolute values count.
+    channels_last
+        Whether the channels of a pixel are neighbours in the memory of inputs, of which masked copies are laid out likewise.
     """
 
     model: nn.Module
@@ -40,6 +42,7 @@ class Subject:
     explain_func_kwargs: dict[str, Any]
     normalise_func: Callable[[np.ndarray], np.ndarray] | None
     absolute: bool
+    channels_last: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -58,7 +61,8 @@ class Subject:
 
     def inputs(self, x_batch: np.ndarray) -> Float[Tensor, "B *shape"]:
         """A copy of the inputs in the model's own precision."""
-        return torch.tensor(x_batch, dtype=self.precision, device=self.device)
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return torch.tensor(x_batch, dtype=self.precision, device=self.device).contiguous(memory_format=layout)
 
     def targets(self, y_batch: np.ndarray) -> Int64[Tensor, " B"]:
         """A copy of the labels on the model's device."""

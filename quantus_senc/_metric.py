@@ -24,6 +24,7 @@ from quantus_senc._chunks import BatchLimit
 from quantus_senc._consistency import Sensitivity
 from quantus_senc._explain import Subject
 from quantus_senc._host import agrees, call_device, host_array
+from quantus_senc._layout import in_faster_layout
 from quantus_senc._passes import Passes
 from quantus_senc._plan import Plan
 from quantus_senc._preserve import preserved
@@ -182,6 +183,7 @@ class SensitivityConsistency(Metric[list[float]]):
             subject, n_samples = subject.tried(x_batch, y_batch)
             sample_bytes = n_samples * subject.inputs(x_batch[:1]).nbytes
             limit = BatchLimit(self.max_batch_size, sample_bytes, subject.device, restore, n_samples)
+            subject = in_faster_layout(subject, x_batch, y_batch, limit)
             start, passes = 0, Passes(subject)
             while start < len(x_batch):
                 images = slice(start, start + batch_size)

@@ -133,7 +133,7 @@ class _CopiedOutput(torch.autograd.Function):
     def forward(
         ctx: Any, inputs: Float[Tensor, "S *_"], outputs: Float[Tensor, "r *_"], which: Int64[Tensor, " S"], module: nn.Module
     ) -> Float[Tensor, "S *_"]:
-        ctx.module, ctx.shape = module, inputs.shape
+        ctx.module, ctx.like = module, torch.empty_like(inputs, device="meta")
         return outputs[which]
 
     @staticmethod
@@ -142,10 +142,10 @@ class _CopiedOutput(torch.autograd.Function):
         weight, module = ctx.module.weight, ctx.module
         if isinstance(module, nn.Linear):
             return gradient @ weight, None, None, None
-        shape = gradient.new_empty(1).expand(ctx.shape)  # of which only the shape counts
+        inputs = torch.empty_like(ctx.like, device=gradient.device)  # of which only shape and layout count
         geometry = module.stride, module.padding, module.dilation, False, (0,) * len(module.stride), module.groups
         wanted = True, False, False
-        return torch.ops.aten.convolution_backward(gradient, shape, weight, None, *geometry, wanted)[0], None, None, None
+        return torch.ops.aten.convolution_backward(gradient, inputs, weight, None, *geometry, wanted)[0], None, None, None
 
 
 def _is_plain(layer: nn.Module) -> bool:
