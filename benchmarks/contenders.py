@@ -10,40 +10,44 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from benchmarks.stages import Stopwatch
 from benchmarks.subjects import Bare, Row
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from quantus_senc._masks import keep_masks
 from quantus_senc._units import layer_stream, n_units
 
 Run = Callable[[int], int]
+Call = Callable[[int], tuple[int, float]]  # also the seconds of what is done once in a call
 Explain = Callable[[nn.Module, np.ndarray, np.ndarray], np.ndarray]
 
 
-def data_senc(row: Row, how: dict[str, Any]) -> Run:
+def data_senc(row: Row, how: dict[str, Any]) -> Call:
     """Data SenC with its defaults; labels are given, because they are made once for an image, not once for a mask.
 
     Each run has a metric of its own: one remembers what it found for the same arguments.
     """
     (x, y), labels = row.arrays, row.labels.numpy()
 
-    def run(n_masks: int) -> int:
-        DataSensitivityConsistency(n_masks, disable_warnings=True)(row.model, x, y, custom_batch=labels, **how)
-        return n_masks * len(x)
+    def run(n_masks: int) -> tuple[int, float]:
+        with Stopwatch(row.device) as watch:
+            DataSensitivityConsistency(n_masks, disable_warnings=True)(row.model, x, y, custom_batch=labels, **how)
+        return n_masks * len(x), watch.once
 
     return run
 
 
-def parameter_senc(row: Row, layer: str, how: dict[str, Any], notes: set[str], strategy: str = "auto") -> Run:
+def parameter_senc(row: Row, layer: str, how: dict[str, Any], notes: set[str], strategy: str = "auto") -> Call:
     """Parameter SenC of one layer with its defaults, for one image; `notes` gets how the layer was masked."""
     x, y = (values[:1] for values in row.arrays)
 
-    def run(n_masks: int) -> int:
+    def run(n_masks: int) -> tuple[int, float]:
         metric = ParameterSensitivityConsistency(n_masks, layers=[layer], strategy=strategy, disable_warnings=True)
-        metric(row.model, x, y, **how)
+        with Stopwatch(row.device) as watch:
+            metric(row.model, x, y, **how)
         found = metric.strategies[layer]
         if strategy == "auto" and found.name != "hooks":
             notes.add(f"masked by {found.name}: {found.why}")
-        return n_masks * len(x)
+        return n_masks * len(x), watch.once
 
     return run
 

@@ -36,6 +36,7 @@ _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
         (Subject, "tried"),
         (Subject, "originals"),
         (Originals, "of"),
+        (_metric, "in_faster_layout"),
         (_metric.SensitivityConsistency, "general_preprocess"),
         (_data, "fingerprint"),
         (Runs, "key"),
@@ -64,6 +65,7 @@ _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
     "transfers": [(Subject, "inputs"), (Subject, "targets"), (_explain, "as_tensor"), (_metric, "host_array")],
 }
 _WHOLE = {"once", "checks", "explain"}
+_ONCE = ("segment", "once", "checks", "scores")
 STAGES = (*_FUNCTIONS, "rest")
 
 
@@ -90,6 +92,11 @@ class Stopwatch:
     def total(self) -> float:
         """Seconds of all stages."""
         return sum(self.seconds.values())
+
+    @property
+    def once(self) -> float:
+        """Seconds of what is done once in a call or for an image, however many masks it gets."""
+        return sum(self.seconds[stage] for stage in _ONCE)
 
     def __enter__(self) -> "Stopwatch":
         for stage, places in _FUNCTIONS.items():

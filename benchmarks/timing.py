@@ -27,7 +27,8 @@ class Contender:
     metrics
         The rows of the table it stands in.
     run
-        Takes the number of masks or perturbed samples of each image; returns how many perturbed samples that were in all.
+        Takes the number of masks or perturbed samples of each image; returns how many perturbed samples that were in all, and,
+        if it knows, the seconds of what a call does once.
     usual
         How many of them an image gets by default, over which the cost of a call as such is spread; 0 if it has none.
     weighed
@@ -43,15 +44,17 @@ class Contender:
     spent
         Seconds so far.
     few, runs
-        Seconds and samples of each run: of small ones, which tell apart what a call costs as such, and of large ones. Samples
-        are those that are predicted and explained, where they are known.
-    pairs
-        Perturbed samples of the last run, repeated ones included.
+        Seconds and samples of each run: of small ones, which tell apart what a call costs as such where `run` does not, and of
+        large ones. Samples are those that are predicted and explained, where they are known.
+    firsts
+        Seconds of what a call does once, in each of `runs`; none where `run` does not say.
+    pairs, first
+        Perturbed samples of the last run, repeated ones included, and what `firsts` gets of it.
     """
 
     name: str
     metrics: tuple[str, ...]
-    run: Callable[[int], int]
+    run: Callable[[int], int | tuple[int, float]]
     usual: int = 0
     whole: int = 1
     weighed: Callable[[int], int] | None = None
@@ -61,16 +64,19 @@ class Contender:
     spent: float = 0.0
     few: list[tuple[float, int]] = field(default_factory=list)
     runs: list[tuple[float, int]] = field(default_factory=list)
+    firsts: list[float] = field(default_factory=list)
     pairs: int = 0
+    first: list[float] = field(default_factory=list)
 
     def clock(self, size: int, device: torch.device) -> tuple[float, int]:
         """Seconds of one run, and its perturbed samples."""
         start = time.perf_counter()
-        self.pairs = self.run(size)
+        returned = self.run(size)
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start
         self.spent += seconds
+        self.pairs, *self.first = returned if isinstance(returned, tuple) else (returned,)
         return seconds, self.weighed(size) if self.weighed else self.pairs
 
     @property
@@ -80,16 +86,18 @@ class Contender:
 
     def turn(self, device: torch.device) -> None:
         """One round."""
-        if self.usual and self.size < self.usual:
+        part = self.size < self.usual
+        if part and not self.first:
             self.few.append(self.clock(self.least, device))
         self.runs.append(self.clock(self.size, device))
+        self.firsts += self.first if part else []
 
-    def once(self) -> float:
-        """Seconds of a call as such."""
-        if not self.few:
-            return 0.0
+    def once(self) -> list[float]:
+        """Seconds of a call as such, in each round."""
+        if self.firsts or not self.few:
+            return self.firsts or [0.0] * len(self.runs)
         (few_seconds, few), (seconds, n) = (np.median(runs, axis=0) for runs in (self.few, self.runs))
-        return float(max(few_seconds - few * max(seconds - few_seconds, 0) / (n - few), 0))
+        return [float(max(few_seconds - few * max(seconds - few_seconds, 0) / (n - few), 0))] * len(self.runs)
 
     @property
     def share(self) -> float:
@@ -98,10 +106,10 @@ class Contender:
 
     def microseconds(self) -> list[float]:
         """Of a perturbed sample in each round, in a usual call: with its share in what the call costs as such."""
-        if not self.few:
+        if not (self.few or self.firsts):
             return [1e6 * seconds / self.pairs for seconds, _ in self.runs]
-        once, usual = self.once(), self.usual * self.pairs / self.size
-        return [1e6 * ((seconds - once) / n * self.share + once / usual) for seconds, n in self.runs]
+        usual, timed = self.usual * self.pairs / self.size, zip(self.runs, self.once(), strict=True)
+        return [1e6 * ((seconds - once) / n * self.share + once / usual) for (seconds, n), once in timed]
 
     def fit(self, seconds: float, sample: float, device: torch.device) -> None:
         """Warm up, and choose a size with which a run takes about so many seconds, if one sample takes `sample`; the usual, if
@@ -148,6 +156,7 @@ def _try(contender: Contender, step: Callable[[], None]) -> None:
         contender.notes.add(f"left out: {type(error).__name__}: {first_line[:160]}")
         contender.size = 0
         contender.runs.clear()
+        contender.firsts.clear()
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
