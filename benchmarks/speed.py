@@ -6,8 +6,8 @@
     python -m benchmarks.speed --redraw speed.json --figure speed.png    # table and figure of a run
 
 All contenders of a model and explanation method take turns in one process, after a round to warm up; medians and
-quartiles are over the rounds. What a call costs as such is told apart by shorter runs, and counts as its share in a
-call with the default number of masks. `benchmarks/README.md` says what each column is.
+quartiles are over the rounds. What a call costs as such is told apart, and counts as its share in a call with the
+default number of masks. `benchmarks/README.md` says what each column is.
 """
 
 import argparse
