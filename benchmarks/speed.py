@@ -1,6 +1,6 @@
 """Time of SenC per perturbed sample, over the time that model and explanation method take anyway, and of what there is else.
 
-    python -m benchmarks.speed --json speed.json --figure speed.png      # about 40 minutes on two cores
+    python -m benchmarks.speed --json speed.json --figure speed.png      # one to two hours on two cores
     python -m benchmarks.speed --quick                                   # about 3 minutes
     python -m benchmarks.speed --rows vit --methods Saliency --device cuda --seconds 120
     python -m benchmarks.speed --redraw speed.json --figure speed.png    # table and figure of a run

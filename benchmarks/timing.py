@@ -137,7 +137,7 @@ def race(contenders: list[Contender], rounds: int, seconds: float, by_batch: dic
     share = seconds / len(contenders)
     for contender in contenders:
         expected = contender.smallest * by_batch[1]
-        if expected > seconds / 5:
+        if expected > seconds / 2:
             contender.notes.add(f"left out: one call takes about {expected:.0f} s; allow it more `--seconds`")
         else:
             _try(contender, partial(contender.fit, share / (rounds + 2), min(by_batch.values()), device))
