@@ -17,7 +17,7 @@ from quantus_senc._segment import segment
 
 N_STEPS = 16  # of Integrated Gradients
 METHODS = ("Saliency", "IntegratedGradients", "DeepLift", "GradCAM")
-REPEATS = {"IntegratedGradients": N_STEPS, "DeepLift": 2}  # samples that an explanation brings into one forward pass
+REPEATS = {"IntegratedGradients": N_STEPS, "DeepLift": 4}  # samples that a pass holds of an explanation
 Bare = Callable[[Tensor, Tensor], Tensor]
 
 

@@ -1,5 +1,6 @@
 """Predict and explain: the model and the user's explanation method as functions of tensors."""
 
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -163,7 +164,7 @@ class Subject:
             )
 
     def tried(self, x_batch: np.ndarray, y_batch: np.ndarray) -> "tuple[Subject, int]":
-        """The same after a first explanation, of one input, and how many samples the model saw at once for it.
+        """The same after a first explanation, of one input, and how many samples it held at once.
 
         An explanation method that takes no tensors is given arrays from here on.
 
@@ -182,16 +183,25 @@ class Subject:
                 raise error from None
 
     def _samples_a_pass(self, x_batch: np.ndarray, y_batch: np.ndarray) -> int:
-        seen = [1]
+        held, before = [1], _hooks(self.model)
 
         def count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            seen.extend(len(value) for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim)
+            # A method that replaces the gradients of many layers (DeepLift) keeps as much again as the model does.
+            weight = 2 if sum(map(operator.gt, _hooks(model), before)) > 1 else 1
+            values = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim)
+            held.extend(weight * len(value) for value in values)
 
         scripted = isinstance(self.model, torch.jit.ScriptModule)  # takes no such hook
         # After the call, because hooks of the method may have added samples before it.
         with nullcontext() if scripted else self.model.register_forward_hook(count, with_kwargs=True):
             self.explain(self.inputs(x_batch), self.targets(y_batch))
-        return max(seen)
+        return max(held)
+
+
+def _hooks(model: nn.Module) -> list[int]:
+    """How many hooks each part of a model has."""
+    parts = (part for part in model.modules() if part is not model)
+    return [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in parts]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import quantus
 import torch
 from torch import nn
 
-from quantus_senc import DataSensitivityConsistency, explain_random
+from quantus_senc import DataSensitivityConsistency, explain, explain_random
 from tests import reference
 from tests.conftest import classes, explain_one, gradient, image_model, inputs, series_model, table_model
 
@@ -65,13 +65,16 @@ def test_batch_sizes_change_nothing(batch_size, max_batch_size, explain_func):
         np.testing.assert_allclose(a.explanation, b.explanation, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", ["Saliency", "DeepLift", "IntegratedGradients"])
-def test_automatic_passes_are_as_large_for_methods_that_add_samples(method):
+@pytest.mark.parametrize(
+    ("method", "part"), [("Saliency", 1), ("IntegratedGradients", 1), ("GradCAM", 1), ("DeepLift", 0.5), ("LRP", 0.5)]
+)
+def test_automatic_passes_count_samples_that_methods_add_and_hooks_of_layers(method, part):
     model, seen = image_model(1, 40), []
-    model[1].register_forward_hook(lambda module, args, output: seen.append(len(output)))  # where all samples have been added
-    how = {"method": method, "device": "cpu"}
-    run(model, inputs(3, 1, 40, 40), classes(3), quantus.explain, how, n_masks=300, segment_func="grid")
-    largest = 3 * 2**20 // (40 * 40 * 4)
+    for layer in model[:2]:  # which the method sees after all samples have been added; hooks of the user's own do not count
+        layer.register_forward_hook(lambda module, args, output: seen.append(len(output)))
+    how = {"method": method, "layer": "1"} if method == "GradCAM" else {"method": method}
+    run(model, inputs(3, 1, 40, 40), classes(3), explain, how, n_masks=300, segment_func="grid")
+    largest = part * (3 * 2**20 // (40 * 40 * 4))
     assert 0.8 * largest < max(seen) <= largest
 
 
@@ -140,7 +143,7 @@ def test_global_generators_are_neither_read_nor_moved():
     """In a process of its own, because type checking in the tests draws from Python's generator."""
     script = """
 import random, numpy as np, torch
-from quantus_senc import DataSensitivityConsistency, explain_random
+from quantus_senc import DataSensitivityConsistency, explain, explain_random
 
 model = torch.nn.Linear(6, 3)
 x, y = np.eye(6, dtype=np.float32)[:2] + 1, np.array([0, 2])
