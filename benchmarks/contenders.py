@@ -1,6 +1,7 @@
 """SenC as this package computes it, as the paper writes it, and the time that model and explanation method take anyway."""
 
 import copy
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -16,12 +17,11 @@ from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsist
 from quantus_senc._masks import keep_masks
 from quantus_senc._units import layer_stream, n_units
 
-Run = Callable[[int], int]
-Call = Callable[[int], tuple[int, float]]  # also the seconds of what is done once in a call
+Run = Callable[[int], tuple[int, float]]  # see `Contender.run`
 Explain = Callable[[nn.Module, np.ndarray, np.ndarray], np.ndarray]
 
 
-def data_senc(row: Row, how: dict[str, Any]) -> Call:
+def data_senc(row: Row, how: dict[str, Any]) -> Run:
     """Data SenC with its defaults; labels are given, because they are made once for an image, not once for a mask.
 
     Each run has a metric of its own: one remembers what it found for the same arguments.
@@ -36,7 +36,7 @@ def data_senc(row: Row, how: dict[str, Any]) -> Call:
     return run
 
 
-def parameter_senc(row: Row, layer: str, how: dict[str, Any], notes: set[str], strategy: str = "auto") -> Call:
+def parameter_senc(row: Row, layer: str, how: dict[str, Any], notes: set[str], strategy: str = "auto") -> Run:
     """Parameter SenC of one layer with its defaults, for one image; `notes` gets how the layer was masked."""
     x, y = (values[:1] for values in row.arrays)
 
@@ -74,14 +74,14 @@ def n_masked_models(row: Row, layer: str) -> Callable[[int], int]:
 def bare_passes(row: Row, explain: Bare, inputs: Tensor, targets: Tensor, batch: int) -> Run:
     """Predict and explain ready-made inputs, so many batches."""
 
-    def run(n_batches: int) -> int:
+    def run(n_batches: int) -> tuple[int, float]:
         for number in range(n_batches):
             start = number * batch % (len(inputs) - batch + 1)
             x, y = inputs[start : start + batch], targets[start : start + batch]
             with torch.no_grad():
                 row.model(x).softmax(-1).gather(1, y[:, None])
             explain(x, y)
-        return n_batches * batch
+        return n_batches * batch, 0.0
 
     return run
 
@@ -103,10 +103,12 @@ def probability(model: nn.Module, x: np.ndarray, y: int) -> float:
 
 def literal_data(
     model: nn.Module, x: np.ndarray, y: np.ndarray, labels: np.ndarray, explain: Callable[..., np.ndarray], n_masks: int
-) -> int:
+) -> tuple[int, float]:
     """Algorithm 1 as it stands, for one image: one mask a pass."""
     rng, m = np.random.default_rng(0), labels.max() + 1
+    start = time.perf_counter()
     confidence, explanation = probability(model, x, y[0]), explain(model, x, y).ravel()
+    once = time.perf_counter() - start
     sensitivities = np.zeros((2, m))
     for _ in range(n_masks):
         keep = rng.random(m) > 0.8
@@ -115,15 +117,17 @@ def literal_data(
         similarity = spearmanr(explanation, explain(model, masked, y).ravel()).statistic
         sensitivities += np.array([[1 - change], [similarity]]) * keep
     spearmanr(*sensitivities)
-    return n_masks
+    return n_masks, once
 
 
 def literal_parameter(
     model: nn.Module, x: np.ndarray, y: np.ndarray, layer: str, explain: Callable[..., np.ndarray], n_masks: int
-) -> int:
+) -> tuple[int, float]:
     """Algorithm 2 as it stands, for one image and layer: one copy of the model a mask, with weights that are 0."""
     rng, m = np.random.default_rng(0), _units(model.get_submodule(layer)).shape[0]
+    start = time.perf_counter()
     confidence, explanation = probability(model, x, y[0]), explain(model, x, y).ravel()
+    once = time.perf_counter() - start
     sensitivities = np.zeros((2, m))
     for _ in range(n_masks):
         keep = rng.random(m) > 0.8
@@ -133,7 +137,7 @@ def literal_parameter(
         similarity = spearmanr(explanation, explain(masked, x, y).ravel()).statistic
         sensitivities += np.array([[1 - change], [similarity]]) * keep
     spearmanr(*sensitivities)
-    return n_masks
+    return n_masks, once
 
 
 def _units(module: nn.Module) -> Tensor:

@@ -129,7 +129,7 @@ def record(row: Row, method: str, by_batch: dict[int, float], found: list[Conten
                 "metrics": one.metrics,
                 "masks or samples of an image": one.size,
                 "microseconds": [round(value, 2) for value in one.microseconds()],
-                "seconds of a call": [round(seconds, 4) for seconds in one.once()],
+                "seconds of what a run does once": [round(once, 4) for _, once in one.runs],
                 "explained": round(one.share, 4) if one.runs else None,
                 "notes": sorted(one.notes),
             }

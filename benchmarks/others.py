@@ -1,4 +1,7 @@
-"""Metrics of Quantus and Captum that users would run instead."""
+"""Metrics of Quantus and Captum that users would run instead.
+
+They are given the explanations of the images, and what they predict or explain of an unperturbed image counts as a sample.
+"""
 
 from typing import Any
 
@@ -14,11 +17,12 @@ from benchmarks.subjects import Bare, Row
 def max_sensitivity(row: Row, how: dict[str, Any]) -> Run:
     """Quantus's MaxSensitivity, which explains perturbed inputs, and predicts none."""
     x, y = row.arrays
+    maps = how["explain_func"](row.model, x, y, **how["explain_func_kwargs"])
 
-    def run(n: int) -> int:
+    def run(n: int) -> tuple[int, float]:
         metric = quantus.MaxSensitivity(nr_samples=n, disable_warnings=True)
-        metric(row.model, x, y, device=str(row.device), **how)
-        return n * len(x)
+        metric(row.model, x, y, maps, device=str(row.device), **how)
+        return n * len(x), 0.0
 
     return run
 
@@ -26,11 +30,12 @@ def max_sensitivity(row: Row, how: dict[str, Any]) -> Run:
 def faithfulness_correlation(row: Row, how: dict[str, Any]) -> Run:
     """Quantus's FaithfulnessCorrelation, which predicts perturbed inputs, and explains none."""
     x, y = row.arrays
+    maps = how["explain_func"](row.model, x, y, **how["explain_func_kwargs"])
 
-    def run(n: int) -> int:
+    def run(n: int) -> tuple[int, float]:
         metric = quantus.FaithfulnessCorrelation(nr_runs=n, disable_warnings=True, return_aggregate=False)
-        metric(row.model, x, y, device=str(row.device), **how)
-        return n * len(x)
+        metric(row.model, x, y, maps, device=str(row.device), **how)
+        return (n + 1) * len(x), 0.0
 
     return run
 
@@ -39,11 +44,12 @@ def mprt(row: Row, how: dict[str, Any]) -> Run:
     """Quantus's MPRT, which explains every image by a model with ever more layers at random, and predicts none."""
     n = n_mprt_images(row)
     x, y = (values[:n] for values in row.arrays)
+    maps = how["explain_func"](row.model, x, y, **how["explain_func_kwargs"])
 
-    def run(_: int) -> int:
+    def run(_: int) -> tuple[int, float]:
         metric = quantus.MPRT(disable_warnings=True)
-        metric(row.model, x, y, device=str(row.device), **how)
-        return n_random_layers(row) * n
+        metric(row.model, x, y, maps, device=str(row.device), **how)
+        return n_random_layers(row) * n, 0.0
 
     return run
 
@@ -64,11 +70,11 @@ def captum_sensitivity(row: Row, explain: Bare, batch: int) -> Run:
     def method(inputs: tuple[Tensor, ...] | Tensor, target: Tensor) -> tuple[Tensor, ...]:
         return (explain(inputs if isinstance(inputs, Tensor) else inputs[0], target),)
 
-    def run(n: int) -> int:
+    def run(n: int) -> tuple[int, float]:
         sensitivity_max(
             method, row.inputs, target=row.targets, n_perturb_samples=n, max_examples_per_batch=max(batch, len(row.inputs))
         )
-        return n * len(row.inputs)
+        return (n + 1) * len(row.inputs), 0.0
 
     return run
 
@@ -80,12 +86,13 @@ def captum_infidelity(row: Row, explain: Bare, batch: int) -> Run:
         noise = 0.003 * torch.randn_like(inputs)
         return noise, inputs - noise
 
-    def run(n: int) -> int:
-        maps = explain(row.inputs, row.targets).expand_as(row.inputs)
+    maps = explain(row.inputs, row.targets).expand_as(row.inputs)
+
+    def run(n: int) -> tuple[int, float]:
         at_once = max(batch, len(row.inputs))
         infidelity(
             row.model, perturb, row.inputs, maps, target=row.targets, n_perturb_samples=n, max_examples_per_batch=at_once
         )
-        return n * len(row.inputs)
+        return n * len(row.inputs), 0.0
 
     return run

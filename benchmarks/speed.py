@@ -6,7 +6,7 @@
     python -m benchmarks.speed --redraw speed.json --figure speed.png    # table and figure of a run
 
 All contenders of a model and explanation method take turns in one process, after a round to warm up; medians and
-quartiles are over the rounds. What a call costs as such is told apart, and counts as its share in a call with the
+quartiles are over the rounds. What a call of SenC does once is timed apart, and counts as its share in a call with the
 default number of masks. `benchmarks/README.md` says what each column is.
 """
 
@@ -15,6 +15,7 @@ import json
 import logging
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -56,17 +57,16 @@ def _names(text: str) -> list[str]:
     return text.split(",")
 
 
-def measure(name: str, methods: list[str], options: argparse.Namespace) -> list[dict]:
+def measure(name: str, methods: list[str], options: argparse.Namespace) -> Iterator[dict]:
     """The lines of one model."""
     device = torch.device(options.device)
-    row, lines = Row.of(name, device), []
+    row = Row.of(name, device)
     for method in methods:
         start, seconds = time.perf_counter(), options.seconds / len(methods)
         contenders, by_batch = lineup(row, method, seconds)
         race(contenders, options.rounds, seconds, by_batch, device)
-        lines.append(record(row, method, by_batch, contenders))
+        yield record(row, method, by_batch, contenders)
         logging.info("%s, %s: %.0f s", name, method, time.perf_counter() - start)
-    return lines
 
 
 def main() -> None:
@@ -81,9 +81,10 @@ def main() -> None:
     else:
         found = {"environment": environment(torch.device(options.device)), "rounds": options.rounds, "lines": []}
         for name in options.rows:
-            found["lines"] += measure(name, options.methods or FEWER.get(name, METHODS), options)
-            if options.json:  # after each model, because runs are long
-                options.json.write_text(json.dumps(found, indent=1))
+            for line in measure(name, options.methods or FEWER.get(name, METHODS), options):
+                found["lines"].append(line)
+                if options.json:  # now, because runs are long
+                    options.json.write_text(json.dumps(found, indent=1))
     print(table(found))
     if options.figure:
         draw(found).savefig(options.figure, dpi=150)

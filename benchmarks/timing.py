@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 
-import numpy as np
 import torch
 
 _LEAST = 2  # masks in the smallest run: SenC needs two; passes must be as full as in large runs
@@ -27,10 +26,10 @@ class Contender:
     metrics
         The rows of the table it stands in.
     run
-        Takes the number of masks or perturbed samples of each image; returns how many perturbed samples that were in all, and,
-        if it knows, the seconds of what a call does once.
+        Takes the number of masks or perturbed samples of each image; returns how many perturbed samples that were in all, and
+        the seconds of what a call does once, however many they are.
     usual
-        How many of them an image gets by default, over which the cost of a call as such is spread; 0 if it has none.
+        How many of them an image gets by default, over which what a call does once is spread; 0 if it has none.
     weighed
         How many masked samples are predicted and explained for so many masks, if equal ones are not repeated.
     whole
@@ -43,18 +42,15 @@ class Contender:
         What `run` is given in a timed run.
     spent
         Seconds so far.
-    few, runs
-        Seconds and samples of each run: of small ones, which tell apart what a call costs as such where `run` does not, and of
-        large ones. Samples are those that are predicted and explained, where they are known.
-    firsts
-        Seconds of what a call does once, in each of `runs`; none where `run` does not say.
-    pairs, first
-        Perturbed samples of the last run, repeated ones included, and what `firsts` gets of it.
+    runs
+        Seconds of each timed run, and of what it did once.
+    pairs
+        Perturbed samples of a run, repeated ones included.
     """
 
     name: str
     metrics: tuple[str, ...]
-    run: Callable[[int], int | tuple[int, float]]
+    run: Callable[[int], tuple[int, float]]
     usual: int = 0
     whole: int = 1
     weighed: Callable[[int], int] | None = None
@@ -62,42 +58,27 @@ class Contender:
     notes: set[str] = field(default_factory=set)
     size: int = 0
     spent: float = 0.0
-    few: list[tuple[float, int]] = field(default_factory=list)
-    runs: list[tuple[float, int]] = field(default_factory=list)
-    firsts: list[float] = field(default_factory=list)
+    runs: list[tuple[float, float]] = field(default_factory=list)
     pairs: int = 0
-    first: list[float] = field(default_factory=list)
 
-    def clock(self, size: int, device: torch.device) -> tuple[float, int]:
-        """Seconds of one run, and its perturbed samples."""
+    def clock(self, size: int, device: torch.device) -> tuple[float, float]:
+        """Seconds of one run, and of what it does once."""
         start = time.perf_counter()
-        returned = self.run(size)
+        self.pairs, once = self.run(size)
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start
         self.spent += seconds
-        self.pairs, *self.first = returned if isinstance(returned, tuple) else (returned,)
-        return seconds, self.weighed(size) if self.weighed else self.pairs
+        return seconds, once
 
     @property
     def least(self) -> int:
-        """What `run` is given in a small run."""
+        """What `run` is given in the smallest run."""
         return max(self.whole, _LEAST)
 
     def turn(self, device: torch.device) -> None:
         """One round."""
-        part = self.size < self.usual
-        if part and not self.first:
-            self.few.append(self.clock(self.least, device))
         self.runs.append(self.clock(self.size, device))
-        self.firsts += self.first if part else []
-
-    def once(self) -> list[float]:
-        """Seconds of a call as such, in each round."""
-        if self.firsts or not self.few:
-            return self.firsts or [0.0] * len(self.runs)
-        (few_seconds, few), (seconds, n) = (np.median(runs, axis=0) for runs in (self.few, self.runs))
-        return [float(max(few_seconds - few * max(seconds - few_seconds, 0) / (n - few), 0))] * len(self.runs)
 
     @property
     def share(self) -> float:
@@ -105,11 +86,12 @@ class Contender:
         return self.weighed(self.usual) / (self.usual * self.pairs / self.size) if self.weighed else 1.0
 
     def microseconds(self) -> list[float]:
-        """Of a perturbed sample in each round, in a usual call: with its share in what the call costs as such."""
-        if not (self.few or self.firsts):
+        """Of a perturbed sample in each round, in a usual call: with its share in what the call does once."""
+        if not self.usual:
             return [1e6 * seconds / self.pairs for seconds, _ in self.runs]
-        usual, timed = self.usual * self.pairs / self.size, zip(self.runs, self.once(), strict=True)
-        return [1e6 * ((seconds - once) / n * self.share + once / usual) for (seconds, n), once in timed]
+        weighed = self.weighed(self.size) if self.weighed else self.pairs
+        usual = self.usual * self.pairs / self.size
+        return [1e6 * ((seconds - once) / weighed * self.share + once / usual) for seconds, once in self.runs]
 
     def fit(self, seconds: float, sample: float, device: torch.device) -> None:
         """Warm up, and choose a size with which a run takes about so many seconds, if one sample takes `sample`; the usual, if
@@ -156,7 +138,6 @@ def _try(contender: Contender, step: Callable[[], None]) -> None:
         contender.notes.add(f"left out: {type(error).__name__}: {first_line[:160]}")
         contender.size = 0
         contender.runs.clear()
-        contender.firsts.clear()
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
