@@ -10,7 +10,7 @@ test: .venv/installed  ## lint, types, doctests and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -11,7 +11,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from benchmarks.stages import Stopwatch
+from benchmarks.stages import ONCE, Stopwatch
 from benchmarks.subjects import Bare, Row
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from quantus_senc._masks import keep_masks
@@ -29,7 +29,7 @@ def data_senc(row: Row, how: dict[str, Any]) -> Run:
     (x, y), labels = row.arrays, row.labels.numpy()
 
     def run(n_masks: int) -> tuple[int, float]:
-        with Stopwatch(row.device) as watch:
+        with Stopwatch(row.device, ONCE) as watch:
             DataSensitivityConsistency(n_masks, disable_warnings=True)(row.model, x, y, custom_batch=labels, **how)
         return n_masks * len(x), watch.once
 
@@ -42,7 +42,7 @@ def parameter_senc(row: Row, layer: str, how: dict[str, Any], notes: set[str], s
 
     def run(n_masks: int) -> tuple[int, float]:
         metric = ParameterSensitivityConsistency(n_masks, layers=[layer], strategy=strategy, disable_warnings=True)
-        with Stopwatch(row.device) as watch:
+        with Stopwatch(row.device, ONCE) as watch:
             metric(row.model, x, y, **how)
         found = metric.strategies[layer]
         if strategy == "auto" and found.name != "hooks":

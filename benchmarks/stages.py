@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import wraps
 from typing import Any
@@ -10,6 +11,7 @@ from unittest.mock import patch
 import torch
 
 from quantus_senc import (
+    ParameterSensitivityConsistency,
     _batch,
     _data,
     _explain,
@@ -25,6 +27,7 @@ from quantus_senc._distinct import Known
 from quantus_senc._explain import Subject
 from quantus_senc._hook_proof import HookProof
 from quantus_senc._masked_images import Images
+from quantus_senc._reuse import Reuse
 from quantus_senc._runs import Runs
 from quantus_senc._survey import Survey
 
@@ -40,6 +43,8 @@ _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
         (_metric.SensitivityConsistency, "general_preprocess"),
         (_data, "fingerprint"),
         (Runs, "key"),
+        (ParameterSensitivityConsistency, "prepare"),
+        (Reuse, "__init__"),
         (_preserve._ModuleState, "__init__"),
         (_preserve._ModuleState, "restore"),
         (_preserve._TensorState, "__init__"),
@@ -65,12 +70,19 @@ _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
     "transfers": [(Subject, "inputs"), (Subject, "targets"), (_explain, "as_tensor"), (_metric, "host_array")],
 }
 _WHOLE = {"once", "checks", "explain"}
-_ONCE = ("segment", "once", "checks", "scores")
+ONCE = ("segment", "once", "checks", "scores")
 STAGES = (*_FUNCTIONS, "rest")
 
 
 class Stopwatch:
     """Seconds of each stage, and how often it was called, while the context lasts.
+
+    Parameters
+    ----------
+    device
+        What to wait for at the begin and end of a stage.
+    stages
+        Which are told apart from the rest.
 
     Attributes
     ----------
@@ -80,8 +92,9 @@ class Stopwatch:
         Of its functions.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, stages: Iterable[str] = tuple(_FUNCTIONS)) -> None:
         self.device = device
+        self.stages = stages
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.calls: Counter[str] = Counter()
         self._patches = ExitStack()
@@ -96,11 +109,11 @@ class Stopwatch:
     @property
     def once(self) -> float:
         """Seconds of what is done once in a call or for an image, however many masks it gets."""
-        return sum(self.seconds[stage] for stage in _ONCE)
+        return sum(self.seconds[stage] for stage in ONCE)
 
     def __enter__(self) -> "Stopwatch":
-        for stage, places in _FUNCTIONS.items():
-            for owner, name in places:
+        for stage in self.stages:
+            for owner, name in _FUNCTIONS[stage]:
                 self._patches.enter_context(patch.object(owner, name, self._timed(stage, owner, name)))
         self._since = self._now()
         return self

@@ -87,7 +87,7 @@ class Contender:
 
     def microseconds(self) -> list[float]:
         """Of a perturbed sample in each round, in a usual call: with its share in what the call does once."""
-        if not self.usual:
+        if not (self.usual and self.runs):
             return [1e6 * seconds / self.pairs for seconds, _ in self.runs]
         weighed = self.weighed(self.size) if self.weighed else self.pairs
         usual = self.usual * self.pairs / self.size

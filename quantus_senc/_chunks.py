@@ -19,13 +19,13 @@ class BatchLimit:
         The number of pairs, or "auto": a number that suits the device and the size of a sample, halved whenever
         memory does not suffice.
     sample_bytes
-        The size of what one pair brings into a forward pass.
+        The size of what one pair brings into a forward pass; more for a method that keeps more of it.
     device
         Where the passes run.
     recover
         Called after a pass that ran out of memory, before the next is tried.
     n_samples
-        How many samples one pair brings into a forward pass: an explanation method may repeat it.
+        How many samples that is: an explanation method may repeat an input.
     """
 
     def __init__(

@@ -1,6 +1,5 @@
 """Predict and explain: the model and the user's explanation method as functions of tensors."""
 
-import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -183,11 +182,11 @@ class Subject:
                 raise error from None
 
     def _samples_a_pass(self, x_batch: np.ndarray, y_batch: np.ndarray) -> int:
-        held, before = [1], _hooks(self.model)
+        held, before = [1], _n_hooks(self.model)
 
         def count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            # A method that replaces the gradients of many layers (DeepLift) keeps as much again as the model does.
-            weight = 2 if sum(map(operator.gt, _hooks(model), before)) > 1 else 1
+            # A method that hooks many layers keeps about as much again (DeepLift); Grad-CAM hooks one.
+            weight = 2 if _n_hooks(model) - before > 2 else 1
             values = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim)
             held.extend(weight * len(value) for value in values)
 
@@ -198,10 +197,9 @@ class Subject:
         return max(held)
 
 
-def _hooks(model: nn.Module) -> list[int]:
-    """How many hooks each part of a model has."""
-    parts = (part for part in model.modules() if part is not model)
-    return [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in parts]
+def _n_hooks(model: nn.Module) -> int:
+    """How many hooks the parts of a model have."""
+    return sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in model.modules() if part is not model)
 
 
 @contextmanager

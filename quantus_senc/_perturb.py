@@ -61,6 +61,7 @@ def baseline_values(
     ValueError
         If a callable returns values that do not broadcast with its input, or a table is to be blurred.
     """
+    inputs = inputs.contiguous()  # the same baselines whichever way images lie in memory
     if isinstance(perturb_baseline, str):
         if perturb_baseline == "blur" and inputs.ndim < 3:
             raise ValueError(

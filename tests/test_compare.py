@@ -19,6 +19,7 @@ from quantus_senc import (
 )
 from tests import networks
 
+pytestmark = pytest.mark.xdist_group("compare")  # one process makes the comparison that they look at
 FAST = {"n_masks": 60, "segment_func": "grid", "segment_func_kwargs": {"patch_size": 4}}
 
 

@@ -143,7 +143,7 @@ def test_global_generators_are_neither_read_nor_moved():
     """In a process of its own, because type checking in the tests draws from Python's generator."""
     script = """
 import random, numpy as np, torch
-from quantus_senc import DataSensitivityConsistency, explain, explain_random
+from quantus_senc import DataSensitivityConsistency, explain_random
 
 model = torch.nn.Linear(6, 3)
 x, y = np.eye(6, dtype=np.float32)[:2] + 1, np.array([0, 2])
