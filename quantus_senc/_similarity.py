@@ -27,15 +27,21 @@ def _sort(values: Float[Tensor, "*n v"]) -> tuple[Num[Tensor, "*n v"], Int64[Ten
     return keys.bitwise_right_shift_(32), order
 
 
-def _sorted_ranks(values: Float[Tensor, "*n v"]) -> tuple[Float32[Tensor, "*n v"], Int64[Tensor, "*n v"]]:
-    """Centred ranks in ascending order, and where each value stood. See `centred_ranks`."""
+def _sorted_ranks(values: Float[Tensor, "*n v"]) -> tuple[Float32[Tensor, "*_ v"], Int64[Tensor, "*n v"]]:
+    """Centred ranks in ascending order, one row if they are the same for all, and where each value stood.
+
+    See `centred_ranks`.
+    """
     ordered, order = _sort(values)
     has_nan = values.gather(-1, order[..., [0, -1]]).isnan().any(-1)
     differs = ordered[..., 1:] != ordered[..., :-1]
     if values.device.type != "cpu":  # where to look for ties is to wait for the device
         return _with_ties(differs).masked_fill_(has_nan[..., None], torch.nan), order
     steps = torch.arange(1 - values.shape[-1], values.shape[-1], 2, dtype=torch.float32)
-    ranks, tied = steps.repeat(*order.shape[:-1], 1), ~differs.all(-1)
+    tied = ~differs.all(-1)
+    if not (tied | has_nan).any():
+        return steps, order
+    ranks = steps.repeat(*order.shape[:-1], 1)
     ranks[tied] = _with_ties(differs[tied])
     ranks[has_nan] = torch.nan
     return ranks, order
@@ -67,7 +73,7 @@ def centred_ranks(values: Float[Tensor, "*n v"]) -> Float32[Tensor, "*n v"]:
     tensor([ 0., -3.,  0.,  3.])
     """
     ranks, order = _sorted_ranks(values)
-    return torch.empty_like(order, dtype=torch.float32).scatter_(-1, order, ranks)
+    return torch.empty_like(order, dtype=torch.float32).scatter_(-1, order, ranks.expand_as(order))
 
 
 def rank_correlation(
@@ -88,10 +94,10 @@ def rank_correlation(
     """
     sorted_ranks, order = _sorted_ranks(values)
     precision = widest(values.device)
-    covariance = (sorted_ranks * ranks.expand_as(order).gather(-1, order)).sum(-1, dtype=precision)
+    covariance = ranks.expand_as(order).gather(-1, order).mul_(sorted_ranks).sum(-1, dtype=precision)
     variance = sorted_ranks.square().sum(-1, dtype=precision)
     scale = (variance * ranks.square().sum(-1, dtype=precision)).sqrt()
-    return covariance / torch.where(scale == 0, 1, scale), variance == 0
+    return covariance / torch.where(scale == 0, 1, scale), (variance == 0).expand_as(covariance)
 
 
 def spearman(a: Float[Tensor, "*n v"], b: Float[Tensor, "*n v"]) -> Float[Tensor, "*n"]:
