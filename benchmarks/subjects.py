@@ -17,7 +17,10 @@ from quantus_senc._segment import segment
 
 N_STEPS = 16  # of Integrated Gradients
 METHODS = ("Saliency", "IntegratedGradients", "DeepLift", "GradCAM")
-REPEATS = {"IntegratedGradients": N_STEPS, "DeepLift": 4}  # samples that a pass holds of an explanation
+LOADS = {
+    "IntegratedGradients": (N_STEPS, N_STEPS),
+    "DeepLift": (2, 4),
+}  # samples that an explanation brings into a pass, and holds
 Bare = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -62,8 +65,8 @@ class Row:
 
     def pass_size(self, method: str) -> int:
         """How many perturbed samples go into one pass by default."""
-        n_samples = REPEATS.get(method, 1)
-        return BatchLimit("auto", n_samples * self.inputs[0].nbytes, self.device, n_samples=n_samples).size
+        n_samples, n_held = LOADS.get(method, (1, 1))
+        return BatchLimit("auto", self.inputs[0].nbytes, self.device, n_samples=n_samples, n_held=n_held).size
 
     def _layers(self, kind: type[nn.Module]) -> list[str]:
         return [name for name, module in self.model.named_modules() if isinstance(module, kind)]

@@ -18,27 +18,31 @@ class BatchLimit:
     max_batch_size
         The number of pairs, or "auto": a number that suits the device and the size of a sample, halved whenever
         memory does not suffice.
-    sample_bytes
-        The size of what one pair brings into a forward pass; more for a method that keeps more of it.
+    input_bytes
+        The size of an input.
     device
         Where the passes run.
     recover
         Called after a pass that ran out of memory, before the next is tried.
     n_samples
-        How many samples that is: an explanation method may repeat an input.
+        How many inputs one pair brings into a forward pass: an explanation method may repeat it.
+    n_held
+        How many it takes as much memory as: a method may keep more than the model does.
     """
 
     def __init__(
         self,
         max_batch_size: int | str,
-        sample_bytes: int,
+        input_bytes: int,
         device: torch.device,
         recover: Callable[[], None] = lambda: None,
         n_samples: int = 1,
+        n_held: int = 1,
     ) -> None:
         self.recover = recover
         self.automatic = max_batch_size == "auto"
-        self.size = _suitable(sample_bytes, device, n_samples) if isinstance(max_batch_size, str) else max_batch_size
+        suitable = _suitable(input_bytes, device, n_samples, max(n_samples, n_held))
+        self.size = suitable if isinstance(max_batch_size, str) else max_batch_size
 
     def run(self, step: Callable[[slice], T], n: int) -> list[T]:
         """What `step` returns for ranges that make up [0, n), in order.
@@ -82,10 +86,8 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _suitable(sample_bytes: int, device: torch.device, n_samples: int) -> int:
+def _suitable(input_bytes: int, device: torch.device, n_samples: int, n_held: int) -> int:
     # On a CPU a batch that stays in the cache is fastest; elsewhere only a large one fills the device.
-    if device.type == "cpu":
-        budget, fewest, most = 3 * 2**20, 8 // n_samples, 512 // n_samples
-    else:
-        budget, fewest, most = 2**28, 16 // n_samples, 2048
-    return max(min(max(budget // max(sample_bytes, 1), fewest), most), 1)
+    on_cpu = device.type == "cpu"
+    budget, fewest, most = (3 * 2**20, 4, 512 // n_held) if on_cpu else (2**28, 16, 2048)
+    return max(min(budget // max(n_held * input_bytes, 1), most), fewest // n_samples, 1)

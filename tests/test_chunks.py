@@ -72,15 +72,24 @@ def test_blocks_of_masks_hold_a_pass_and_little_more_than_a_million_entries(numb
 
 
 @pytest.mark.parametrize(
-    ("sample_bytes", "device", "size"), [(1, CPU, 512), (10**9, CPU, 8), (4096, torch.device("cuda"), 2048)]
+    ("input_bytes", "device", "size"), [(1, CPU, 512), (600_000, CPU, 5), (10**9, CPU, 4), (4096, torch.device("cuda"), 2048)]
 )
-def test_automatic_limit(sample_bytes, device, size):
-    assert BatchLimit("auto", sample_bytes, device).size == size
+def test_automatic_limit(input_bytes, device, size):
+    assert BatchLimit("auto", input_bytes, device).size == size
 
 
-def test_automatic_limit_counts_samples():
-    assert BatchLimit("auto", 16 * 100, CPU, n_samples=16).size == 32
-    assert BatchLimit("auto", 1000 * 100, CPU, n_samples=1000).size == 1
-    assert BatchLimit("auto", 16 * 600_000, CPU, n_samples=16).size == 1
-    assert BatchLimit("auto", 4 * 900_000, CPU, n_samples=4).size == 2
-    assert BatchLimit("auto", 100 * 600_000, CPU, n_samples=100).size == 1
+@pytest.mark.parametrize(
+    ("input_bytes", "n_samples", "n_held", "size"),
+    [
+        (100, 16, 16, 32),
+        (100, 1000, 1000, 1),
+        (600_000, 16, 16, 1),
+        (600_000, 1, 1, 5),
+        (600_000, 2, 4, 2),  # the fewest are counted as the model sees them
+        (10**9, 4, 4, 1),
+        (100, 2, 4, 128),  # the most by the memory that they hold
+        (12_288, 2, 4, 64),
+    ],
+)
+def test_automatic_limit_counts_samples(input_bytes, n_samples, n_held, size):
+    assert BatchLimit("auto", input_bytes, CPU, n_samples=n_samples, n_held=n_held).size == size
