@@ -19,8 +19,8 @@ FLOOR, OURS, OURS_OWN, WEIGHTS, LITERAL = (
     "the paper's loop",
 )
 OTHERS = ("MaxSensitivity", "FaithfulnessCorrelation", "MPRT", "sensitivity_max", "infidelity")
-_FEWEST_SAMPLES = 16
 COLUMNS = (FLOOR, OURS, OURS_OWN, WEIGHTS, LITERAL, *OTHERS)
+_FEWEST_SAMPLES = 16  # of SenC in a run, so that what a call does once is not all that is timed
 
 
 def lineup(row: Row, method: str, seconds: float) -> tuple[list[Contender], dict[int, float]]:
@@ -86,7 +86,7 @@ def _data(row: Row, method: str) -> list[Contender]:
 
 
 def _full(row: Row, method: str) -> int:
-    """Samples of so many full passes that what a call does once is not all that is timed."""
+    """Samples of full passes, enough to time."""
     size = row.pass_size(method)
     return size * -(-_FEWEST_SAMPLES // size)
 

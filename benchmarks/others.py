@@ -3,9 +3,11 @@
 They are given the explanations of the images, and what they predict or explain of an unperturbed image counts as a sample.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 import quantus
 import torch
 from captum.metrics import infidelity, sensitivity_max
@@ -18,7 +20,7 @@ from benchmarks.subjects import Bare, Row
 def max_sensitivity(row: Row, how: dict[str, Any]) -> Run:
     """Quantus's MaxSensitivity, which explains perturbed inputs, and predicts none."""
     x, y = row.arrays
-    maps = cache(lambda: how["explain_func"](row.model, x, y, **how["explain_func_kwargs"]))
+    maps = _explained(row, how, x, y)
 
     def run(n: int) -> tuple[int, float]:
         metric = quantus.MaxSensitivity(nr_samples=n, disable_warnings=True)
@@ -31,7 +33,7 @@ def max_sensitivity(row: Row, how: dict[str, Any]) -> Run:
 def faithfulness_correlation(row: Row, how: dict[str, Any]) -> Run:
     """Quantus's FaithfulnessCorrelation, which predicts perturbed inputs, and explains none."""
     x, y = row.arrays
-    maps = cache(lambda: how["explain_func"](row.model, x, y, **how["explain_func_kwargs"]))
+    maps = _explained(row, how, x, y)
 
     def run(n: int) -> tuple[int, float]:
         metric = quantus.FaithfulnessCorrelation(nr_runs=n, disable_warnings=True, return_aggregate=False)
@@ -45,7 +47,7 @@ def mprt(row: Row, how: dict[str, Any]) -> Run:
     """Quantus's MPRT, which explains every image by a model with ever more layers at random, and predicts none."""
     n = n_mprt_images(row)
     x, y = (values[:n] for values in row.arrays)
-    maps = cache(lambda: how["explain_func"](row.model, x, y, **how["explain_func_kwargs"]))
+    maps = _explained(row, how, x, y)
 
     def run(_: int) -> tuple[int, float]:
         metric = quantus.MPRT(disable_warnings=True)
@@ -53,6 +55,11 @@ def mprt(row: Row, how: dict[str, Any]) -> Run:
         return (n_random_layers(row) + 1) * n, 0.0  # also of the model as it is
 
     return run
+
+
+def _explained(row: Row, how: dict[str, Any], x: np.ndarray, y: np.ndarray) -> Callable[[], np.ndarray]:
+    """The explanations of images, made at the first call."""
+    return cache(lambda: how["explain_func"](row.model, x, y, **how["explain_func_kwargs"]))
 
 
 def n_mprt_images(row: Row) -> int:

@@ -17,10 +17,7 @@ from quantus_senc._segment import segment
 
 N_STEPS = 16  # of Integrated Gradients
 METHODS = ("Saliency", "IntegratedGradients", "DeepLift", "GradCAM")
-LOADS = {
-    "IntegratedGradients": (N_STEPS, N_STEPS),
-    "DeepLift": (2, 4),
-}  # samples that an explanation brings into a pass, and holds
+LOADS = {"IntegratedGradients": (N_STEPS, N_STEPS), "DeepLift": (2, 4)}  # inputs of an explanation in a pass, and held
 Bare = Callable[[Tensor, Tensor], Tensor]
 
 

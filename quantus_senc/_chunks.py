@@ -27,7 +27,7 @@ class BatchLimit:
     n_samples
         How many inputs one pair brings into a forward pass: an explanation method may repeat it.
     n_held
-        How many it takes as much memory as: a method may keep more than the model does.
+        As many inputs take the memory that a pair does: a method may keep more than the model.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class BatchLimit:
     ) -> None:
         self.recover = recover
         self.automatic = max_batch_size == "auto"
-        suitable = _suitable(input_bytes, device, n_samples, max(n_samples, n_held))
+        suitable = _suitable(input_bytes, device, n_samples, n_held)
         self.size = suitable if isinstance(max_batch_size, str) else max_batch_size
 
     def run(self, step: Callable[[slice], T], n: int) -> list[T]:
