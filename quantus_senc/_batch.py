@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from quantus_senc._chunks import BatchLimit
+from quantus_senc._copies import copies
 from quantus_senc._explain import Subject
 from quantus_senc._masks import MaskDesign
 from quantus_senc._passes import Passes
@@ -44,7 +45,7 @@ class Originals:
         self, images: Int64[Tensor, " N"], attribution: Float[Tensor, "N n"]
     ) -> tuple[Float[Tensor, " N"], Bool[Tensor, " N"]]:
         """Explanation similarities of masked copies of images (Tan, WACV 2025, Eq. 3), and which have no ranks."""
-        return rank_correlation(self.ranks[images], attribution)
+        return rank_correlation(copies(self.ranks, images), attribution)
 
     def predicts(self, confidence: Float[Tensor, " B"]) -> bool:
         """Whether predictions are these."""

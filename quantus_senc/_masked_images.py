@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from quantus_senc._batch import Batch
+from quantus_senc._copies import copies
 from quantus_senc._perturb import changed_features, eliminate
 from quantus_senc._similarity import same_values
 
@@ -42,7 +43,8 @@ class Images:
 
     def perturbed(self, images: Int64[Tensor, " N"], masks: Bool[Tensor, "N m"]) -> Float[Tensor, "N *shape"]:
         """Images with a mask each."""
-        return eliminate(self.inputs[images], self.labels[images], masks[:, None], self.baselines[images])[:, 0]
+        inputs, labels, baselines = (copies(each, images) for each in (self.inputs, self.labels, self.baselines))
+        return eliminate(inputs, labels, masks[:, None], baselines)[:, 0]
 
     def repeat(self, masks: Bool[Tensor, "b k m"]) -> bool:
         """Whether the first images give the same again under some masks, at other places of a pass.

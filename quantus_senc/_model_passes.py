@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from quantus_senc._batch import Batch
 from quantus_senc._chunks import is_out_of_memory
+from quantus_senc._copies import copies
 from quantus_senc._reuse import Reuse
 from quantus_senc._units import masked_units, zeroed_weights
 
+_FEWEST_COPIES = 4  # of an input, on average, so that to spare layers takes less time than it saves
 Outputs = tuple[Float[Tensor, "N 1"], Float[Tensor, "N n"]]
 
 
@@ -81,7 +83,7 @@ class ModelPasses:
 
     def run(self, images: Int64[Tensor, " N"], *, parts: bool = True) -> Outputs:
         """Predictions for the explained classes, and attributions as they come: normalising may mix the samples."""
-        inputs, targets = self.inputs[images], self.targets[images]
+        inputs, targets = copies(self.inputs, images), self.targets[images]
         confidence, maps = self.batch.passes.both(inputs.clone, targets, parts=parts)
         return confidence[:, None], maps.flatten(1)
 
@@ -112,7 +114,7 @@ class ModelPasses:
         Undecided, Disproved
             If hooks cannot do it.
         """
-        if self.reuse.active and layout and 2 * len(pairs.first) <= len(pairs.images):
+        if self.reuse.active and layout and _FEWEST_COPIES * len(pairs.first) <= len(pairs.images):
             try:
                 with self.reuse.of(pairs.which, pairs.first, layout):
                     return self._hooked(pairs, layout)

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from quantus_senc._copies import copies
 from quantus_senc._layers import order_of_use
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -105,11 +106,11 @@ class _Copies:
         samples = args[0].detach()
         if self.places is None and len(samples) and len(samples) % len(self.which) == 0:  # the first of these layers
             self.places = first, which = self._places(len(samples) // len(self.which))
-            self.differed.append((samples[first][which] != samples).any())
+            self.differed.append((copies(copies(samples, first), which) != samples).any())
         if self.places is None or len(samples) != len(self.places[1]):
             return None
         self.given.append(args[0])
-        return samples[self.places[0]]
+        return copies(samples, self.places[0])
 
     def copy(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         """After it: copies of what it returned."""
@@ -133,8 +134,9 @@ class _CopiedOutput(torch.autograd.Function):
     def forward(
         ctx: Any, inputs: Float[Tensor, "S *_"], outputs: Float[Tensor, "r *_"], which: Int64[Tensor, " S"], module: nn.Module
     ) -> Float[Tensor, "S *_"]:
-        ctx.module, ctx.like = module, torch.empty_like(inputs, device="meta")
-        return outputs[which]
+        ctx.module = module
+        ctx.save_for_backward(inputs)
+        return copies(outputs, which)
 
     @staticmethod
     @once_differentiable
@@ -142,9 +144,8 @@ class _CopiedOutput(torch.autograd.Function):
         weight, module = ctx.module.weight, ctx.module
         if isinstance(module, nn.Linear):
             return gradient @ weight, None, None, None
-        inputs = torch.empty_like(ctx.like, device=gradient.device)  # of which only shape and layout count
         geometry = module.stride, module.padding, module.dilation, False, (0,) * len(module.stride), module.groups
-        wanted = True, False, False
+        wanted, (inputs,) = (True, False, False), ctx.saved_tensors  # of which only shape and layout count
         return torch.ops.aten.convolution_backward(gradient, inputs, weight, None, *geometry, wanted)[0], None, None, None
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from quantus_senc import ParameterSensitivityConsistency, explain
+from quantus_senc._copies import copies
 from quantus_senc._hook_proof import HookProof
 from quantus_senc._reuse import Reuse
 from tests.conftest import classes, gradient, inputs
@@ -15,9 +16,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 def senc(model, layer, method, x, strategy="auto", **parameters):
-    metric = ParameterSensitivityConsistency(
-        60, 0.5, layers=[layer], strategy=strategy, disable_warnings=True, max_batch_size=40, **parameters
-    )
+    given = {"max_batch_size": 40, **parameters}
+    metric = ParameterSensitivityConsistency(60, 0.5, layers=[layer], strategy=strategy, disable_warnings=True, **given)
     metric(model, x, classes(len(x)), explain_func=method)
     return metric, metric.sensitivities[layer]
 
@@ -28,7 +28,7 @@ def agree(a, b):
         torch.testing.assert_close(one.explanation, other.explanation, rtol=1e-9, atol=1e-9)
 
 
-def spent(model, layer, method, x):
+def spent(model, layer, method, x, **parameters):
     """What a run with reuse finds, and how many rows a convolution computes, for which torch's own function is counted."""
     rows, conv = [], nn.functional.conv2d
 
@@ -38,7 +38,7 @@ def spent(model, layer, method, x):
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("torch.nn.modules.conv.F.conv2d", counted)
-        metric, found = senc(model, layer, method, x)
+        metric, found = senc(model, layer, method, x, **parameters)
     assert metric.strategies[layer].name == "hooks", metric.strategies
     return found, sum(rows)
 
@@ -105,6 +105,24 @@ def test_outputs_and_gradients_are_the_layer_s_own(layer, shape, layout, n_repea
     torch.testing.assert_close(found_inputs.grad, expected_inputs.grad)
     assert not reuse.failed()
     assert reuse.active
+
+
+def test_passes_of_few_copies_spare_nothing(monkeypatch):
+    """There it would cost more than it saves."""
+    model, x = ResNet().double().eval(), inputs(2, 1, 8, 8).astype(np.float64)
+    for size, spares in ((3, False), (6, True)):
+        n_rows = [spent(model, "block2.conv2", gradient, x, max_batch_size=size)[1]]
+        with monkeypatch.context() as patched:
+            patched.setattr(Reuse, "active", False)
+            n_rows.append(spent(model, "block2.conv2", gradient, x, max_batch_size=size)[1])
+        assert (n_rows[0] < n_rows[1]) == spares
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_copies_lie_in_memory_as_their_samples(layout):
+    samples, which = torch.randn(3, 4, 5, 6).contiguous(memory_format=layout), torch.tensor([2, 0, 0, 1])
+    assert torch.equal(copies(samples, which), samples[which])
+    assert copies(samples, which).is_contiguous(memory_format=layout)
 
 
 def test_a_layer_that_is_called_again_after_the_masked_one_computes_all():
