@@ -17,7 +17,7 @@ from quantus_senc._segment import segment
 
 N_STEPS = 16  # of Integrated Gradients
 METHODS = ("Saliency", "IntegratedGradients", "DeepLift", "GradCAM")
-LOADS = {"IntegratedGradients": (N_STEPS, N_STEPS), "DeepLift": (2, 4)}  # inputs of an explanation in a pass, and held
+N_SAMPLES = {"IntegratedGradients": N_STEPS, "DeepLift": 2}  # of an explanation in a pass, where it is not one
 Bare = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -62,8 +62,7 @@ class Row:
 
     def pass_size(self, method: str) -> int:
         """How many perturbed samples go into one pass by default."""
-        n_samples, n_held = LOADS.get(method, (1, 1))
-        return BatchLimit("auto", self.inputs[0].nbytes, self.device, n_samples=n_samples, n_held=n_held).size
+        return BatchLimit("auto", self.inputs[0].nbytes, self.device, n_samples=N_SAMPLES.get(method, 1)).size
 
     def _layers(self, kind: type[nn.Module]) -> list[str]:
         return [name for name, module in self.model.named_modules() if isinstance(module, kind)]

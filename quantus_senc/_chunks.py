@@ -26,8 +26,6 @@ class BatchLimit:
         Called after a pass that ran out of memory, before the next is tried.
     n_samples
         How many inputs one pair brings into a forward pass: an explanation method may repeat it.
-    n_held
-        As many inputs take the memory that a pair does: a method may keep more than the model.
     """
 
     def __init__(
@@ -37,11 +35,10 @@ class BatchLimit:
         device: torch.device,
         recover: Callable[[], None] = lambda: None,
         n_samples: int = 1,
-        n_held: int = 1,
     ) -> None:
         self.recover = recover
         self.automatic = max_batch_size == "auto"
-        suitable = _suitable(input_bytes, device, n_samples, n_held)
+        suitable = _suitable(input_bytes, device, n_samples)
         self.size = suitable if isinstance(max_batch_size, str) else max_batch_size
 
     def run(self, step: Callable[[slice], T], n: int) -> list[T]:
@@ -86,8 +83,8 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _suitable(input_bytes: int, device: torch.device, n_samples: int, n_held: int) -> int:
+def _suitable(input_bytes: int, device: torch.device, n_samples: int) -> int:
     # On a CPU a batch that stays in the cache is fastest; elsewhere only a large one fills the device.
     on_cpu = device.type == "cpu"
-    budget, fewest, most = (3 * 2**20, 4, 512 // n_held) if on_cpu else (2**28, 16, 2048)
-    return max(min(budget // max(n_held * input_bytes, 1), most), fewest // n_samples, 1)
+    budget, fewest, most = (2**21, 4, 512 // n_samples) if on_cpu else (2**28, 16, 2048)
+    return max(min(budget // max(n_samples * input_bytes, 1), most), fewest // n_samples, 1)

@@ -162,8 +162,8 @@ class Subject:
                 f"{n_classes - 1}; pass the index of the class to explain"
             )
 
-    def tried(self, x_batch: np.ndarray, y_batch: np.ndarray) -> "tuple[Subject, int, int]":
-        """The same after a first explanation, of one input; how many samples the model saw at once for it, and held.
+    def tried(self, x_batch: np.ndarray, y_batch: np.ndarray) -> "tuple[Subject, int]":
+        """The same after a first explanation, of one input; how many samples the model saw at once for it.
 
         An explanation method that takes no tensors is given arrays from here on.
 
@@ -173,33 +173,25 @@ class Subject:
             If the attribution does not fit the input.
         """
         try:
-            return self, *self._samples_a_pass(x_batch[:1], y_batch[:1])
+            return self, self._samples_a_pass(x_batch[:1], y_batch[:1])
         except (TypeError, AttributeError) as error:
             with_arrays = replace(self, explain_func=takes_arrays(self.explain_func))
             try:
-                return with_arrays, *with_arrays._samples_a_pass(x_batch[:1], y_batch[:1])
+                return with_arrays, with_arrays._samples_a_pass(x_batch[:1], y_batch[:1])
             except Exception:
                 raise error from None
 
-    def _samples_a_pass(self, x_batch: np.ndarray, y_batch: np.ndarray) -> tuple[int, int]:
-        seen, before = [(1, 1)], _n_hooks(self.model)
+    def _samples_a_pass(self, x_batch: np.ndarray, y_batch: np.ndarray) -> int:
+        seen = [1]
 
         def count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            # A method that hooks many layers keeps about as much again (DeepLift); Grad-CAM hooks one.
-            weight = 2 if _n_hooks(model) - before > 2 else 1
-            values = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim)
-            seen.extend((len(value), weight * len(value)) for value in values)
+            seen.extend(len(value) for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim)
 
         scripted = isinstance(self.model, torch.jit.ScriptModule)  # takes no such hook
         # After the call, because hooks of the method may have added samples before it.
         with nullcontext() if scripted else self.model.register_forward_hook(count, with_kwargs=True):
             self.explain(self.inputs(x_batch), self.targets(y_batch))
         return max(seen)
-
-
-def _n_hooks(model: nn.Module) -> int:
-    """How many hooks the parts of a model have."""
-    return sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in model.modules() if part is not model)
 
 
 @contextmanager

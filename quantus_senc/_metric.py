@@ -11,6 +11,7 @@ from quantus.metrics.base import Metric
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from quantus_senc._allocator import kept_memory
 from quantus_senc._arguments import (
     check_estimator,
     check_explain_func,
@@ -176,12 +177,12 @@ class SensitivityConsistency(Metric[list[float]]):
     ) -> Any:
         records, agreed = [], True
         bar = tqdm(desc=self.name, unit="copies", disable=not self.display_progressbar)
-        with preserved(subject.model) as restore, bar:
+        with preserved(subject.model) as restore, bar, kept_memory():
             subject.check_targets(x_batch, y_batch)
             prepared = self.prepare(subject, x_batch, y_batch, labels)
             bar.total = total = self.n_pairs(prepared, len(x_batch))
-            subject, *load = subject.tried(x_batch, y_batch)
-            limit = BatchLimit(self.max_batch_size, subject.inputs(x_batch[:1]).nbytes, subject.device, restore, *load)
+            subject, n_samples = subject.tried(x_batch, y_batch)
+            limit = BatchLimit(self.max_batch_size, subject.inputs(x_batch[:1]).nbytes, subject.device, restore, n_samples)
             subject = in_faster_layout(subject, x_batch, y_batch, limit)
             start, passes = 0, Passes(subject)
             while start < len(x_batch):
