@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from benchmarks.stages import ONCE, Stopwatch
 from benchmarks.subjects import Bare, Row
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
+from quantus_senc._allocator import kept_memory
 from quantus_senc._masks import keep_masks
 from quantus_senc._units import layer_stream, n_units
 
@@ -72,8 +73,9 @@ def n_masked_models(row: Row, layer: str) -> Callable[[int], int]:
 
 
 def bare_passes(row: Row, explain: Bare, inputs: Tensor, targets: Tensor, batch: int) -> Run:
-    """Predict and explain ready-made inputs, so many batches."""
+    """Predict and explain ready-made inputs, so many batches, in memory that is kept as SenC keeps it."""
 
+    @kept_memory()
     def run(n_batches: int) -> tuple[int, float]:
         for number in range(n_batches):
             start = number * batch % (len(inputs) - batch + 1)
