@@ -9,6 +9,7 @@ import quantus
 import torch
 from captum import attr
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 import quantus_senc
 from benchmarks.models import model_and_inputs
@@ -62,7 +63,17 @@ class Row:
 
     def pass_size(self, method: str) -> int:
         """How many perturbed samples go into one pass by default."""
-        return BatchLimit("auto", self.inputs[0].nbytes, self.device, n_samples=N_SAMPLES.get(method, 1)).size
+        n_samples = N_SAMPLES.get(method, 1)
+        largest = n_samples * self._largest()
+        return BatchLimit("auto", self.inputs[0].nbytes, self.device, n_samples=n_samples, largest=largest).size
+
+    @torch.no_grad()
+    def _largest(self) -> int:
+        """Bytes of the largest tensor that a layer returns for one image."""
+        sizes: list[int] = []
+        with register_module_forward_hook(lambda module, args, output: sizes.append(output.nbytes)):
+            self.model(self.inputs[:1])
+        return max(sizes)
 
     def _layers(self, kind: type[nn.Module]) -> list[str]:
         return [name for name, module in self.model.named_modules() if isinstance(module, kind)]

@@ -1,4 +1,4 @@
-"""Memory of one pass for the next: without it, a fifth to a third of the time on a CPU may go to having it back."""
+"""Memory of one pass for the next: without it, a third of the time on a CPU may go to having it back."""
 
 import sys
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 import torch
 
-_LARGEST = 2**25 - 2**16  # bytes; glibc takes larger blocks from the system, and gives them back, one by one
+LARGEST = 2**25 - 2**17  # bytes of a block; glibc takes larger ones from the system, and gives them back, one by one
 _N_BLOCKS = 16
 
 
@@ -16,14 +16,16 @@ def kept_memory() -> Iterator[None]:
 
     Otherwise it goes back to the system after each pass, and to have it again costs a page fault for each 4 kB. glibc keeps
     free memory that lies below memory in use, in blocks up to the largest, of at most 32 MB, that the process has
-    freed. So one is freed first; then some are, of which the uppermost stays in use until the end. Nobody writes to them,
-    so that they are addresses and no memory. Other C libraries are none the worse for it.
+    freed. So some are freed first, more than may come out of free memory; then again, but for the uppermost, which stays in
+    use until the end. Nobody writes to them, so that they are addresses and no memory. Other C libraries are none the worse
+    for it.
     """
-    blocks = []
+    blocks: list[torch.Tensor] = []
     if sys.platform == "linux":
         with suppress(RuntimeError):  # where addresses are short, passes must do without
-            torch.empty(_LARGEST, dtype=torch.uint8)
-            blocks = [torch.empty(_LARGEST - 2**16, dtype=torch.uint8) for _ in range(_N_BLOCKS + 1)]
+            for size in (LARGEST + 2**16, LARGEST):
+                blocks.clear()
+                blocks += [torch.empty(size, dtype=torch.uint8, device="cpu") for _ in range(_N_BLOCKS + 1)]
             del blocks[:-1]
     try:
         yield

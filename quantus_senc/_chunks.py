@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import torch
 
+from quantus_senc._allocator import LARGEST
+
 T = TypeVar("T")
 _BLOCK = 2**20  # entries of masks that are drawn at a time
 
@@ -26,6 +28,8 @@ class BatchLimit:
         Called after a pass that ran out of memory, before the next is tried.
     n_samples
         How many inputs one pair brings into a forward pass: an explanation method may repeat it.
+    largest
+        Bytes of the largest tensor that a layer returns for one pair.
     """
 
     def __init__(
@@ -35,10 +39,11 @@ class BatchLimit:
         device: torch.device,
         recover: Callable[[], None] = lambda: None,
         n_samples: int = 1,
+        largest: int = 1,
     ) -> None:
         self.recover = recover
         self.automatic = max_batch_size == "auto"
-        suitable = _suitable(input_bytes, device, n_samples)
+        suitable = _suitable(input_bytes, device, n_samples, largest)
         self.size = suitable if isinstance(max_batch_size, str) else max_batch_size
 
     def run(self, step: Callable[[slice], T], n: int) -> list[T]:
@@ -83,8 +88,8 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _suitable(input_bytes: int, device: torch.device, n_samples: int) -> int:
-    # On a CPU a batch that stays in the cache is fastest; elsewhere only a large one fills the device.
+def _suitable(input_bytes: int, device: torch.device, n_samples: int, largest: int) -> int:
+    # On a CPU a batch that stays in the cache, and in kept memory, is fastest; elsewhere only a large one fills the device.
     on_cpu = device.type == "cpu"
-    budget, fewest, most = (2**21, 4, 512 // n_samples) if on_cpu else (2**28, 16, 2048)
+    budget, fewest, most = (2**21, 4, min(512 // n_samples, LARGEST // largest)) if on_cpu else (2**28, 16, 2048)
     return max(min(budget // max(n_samples * input_bytes, 1), most), fewest // n_samples, 1)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from quantus.helpers.utils import infer_attribution_axes
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from quantus_senc._chunks import BatchLimit
 from quantus_senc._host import as_tensor, copied, model_device, model_precision, takes_arrays
@@ -162,10 +163,19 @@ class Subject:
                 f"{n_classes - 1}; pass the index of the class to explain"
             )
 
-    def tried(self, x_batch: np.ndarray, y_batch: np.ndarray) -> "tuple[Subject, int]":
-        """The same after a first explanation, of one input; how many samples the model saw at once for it.
+    def tried(self, x_batch: np.ndarray, y_batch: np.ndarray) -> "tuple[Subject, int, int]":
+        """The same after a first explanation, of one input, and what that brings into a pass.
 
         An explanation method that takes no tensors is given arrays from here on.
+
+        Returns
+        -------
+        Subject
+            The same.
+        int
+            How many samples the model saw at once.
+        int
+            Bytes of the largest tensor that a layer returned.
 
         Raises
         ------
@@ -173,25 +183,30 @@ class Subject:
             If the attribution does not fit the input.
         """
         try:
-            return self, self._samples_a_pass(x_batch[:1], y_batch[:1])
+            return self, *self._load(x_batch[:1], y_batch[:1])
         except (TypeError, AttributeError) as error:
             with_arrays = replace(self, explain_func=takes_arrays(self.explain_func))
             try:
-                return with_arrays, with_arrays._samples_a_pass(x_batch[:1], y_batch[:1])
+                return with_arrays, *with_arrays._load(x_batch[:1], y_batch[:1])
             except Exception:
                 raise error from None
 
-    def _samples_a_pass(self, x_batch: np.ndarray, y_batch: np.ndarray) -> int:
-        seen = [1]
+    def _load(self, x_batch: np.ndarray, y_batch: np.ndarray) -> tuple[int, int]:
+        n_samples, largest = [1], [1]
+
+        def look(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            if isinstance(output, Tensor):
+                largest.append(output.nbytes)
 
         def count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            seen.extend(len(value) for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim)
+            n_samples.extend(len(value) for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim)
 
         scripted = isinstance(self.model, torch.jit.ScriptModule)  # takes no such hook
         # After the call, because hooks of the method may have added samples before it.
-        with nullcontext() if scripted else self.model.register_forward_hook(count, with_kwargs=True):
+        counted = nullcontext() if scripted else self.model.register_forward_hook(count, with_kwargs=True)
+        with counted, register_module_forward_hook(look):  # of any module: a method may run another than the model
             self.explain(self.inputs(x_batch), self.targets(y_batch))
-        return max(seen)
+        return max(n_samples), max(largest)
 
 
 @contextmanager

@@ -181,8 +181,8 @@ class SensitivityConsistency(Metric[list[float]]):
             subject.check_targets(x_batch, y_batch)
             prepared = self.prepare(subject, x_batch, y_batch, labels)
             bar.total = total = self.n_pairs(prepared, len(x_batch))
-            subject, n_samples = subject.tried(x_batch, y_batch)
-            limit = BatchLimit(self.max_batch_size, subject.inputs(x_batch[:1]).nbytes, subject.device, restore, n_samples)
+            subject, *load = subject.tried(x_batch, y_batch)
+            limit = BatchLimit(self.max_batch_size, subject.inputs(x_batch[:1]).nbytes, subject.device, restore, *load)
             subject = in_faster_layout(subject, x_batch, y_batch, limit)
             start, passes = 0, Passes(subject)
             while start < len(x_batch):

@@ -26,8 +26,9 @@ def run_pass():
     return n_faults() - before
 
 
-def test_passes_use_the_memory_of_those_before():
-    with kept_memory():
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_passes_use_the_memory_of_those_before(device):
+    with torch.device(device), kept_memory(), torch.device("cpu"):
         assert np.median([run_pass() for _ in range(9)]) < 1000
 
 

@@ -72,19 +72,21 @@ def test_blocks_of_masks_hold_a_pass_and_little_more_than_a_million_entries(numb
 
 
 @pytest.mark.parametrize(
-    ("input_bytes", "n_samples", "device", "size"),
+    ("input_bytes", "n_samples", "largest", "device", "size"),
     [
-        (1, 1, CPU, 512),
-        (12_288, 1, CPU, 170),
-        (600_000, 1, CPU, 4),
-        (10**9, 1, CPU, 4),
-        (4096, 1, torch.device("cuda"), 2048),
-        (100, 16, CPU, 32),  # as the model sees them
-        (12_288, 2, CPU, 85),
-        (600_000, 2, CPU, 2),
-        (600_000, 16, CPU, 1),
-        (100, 1000, CPU, 1),
+        (1, 1, 1, CPU, 512),
+        (12_288, 1, 2**16, CPU, 170),
+        (12_288, 1, 2**18, CPU, 127),  # of which 32 MB are not kept from pass to pass
+        (600_000, 1, 2**22, CPU, 4),
+        (10**9, 1, 2**30, CPU, 4),
+        (4096, 1, 2**18, torch.device("cuda"), 2048),
+        (100, 16, 1600, CPU, 32),  # as the model sees them
+        (12_288, 2, 2**17, CPU, 85),
+        (12_288, 2, 2**19, CPU, 63),
+        (600_000, 2, 2**23, CPU, 2),
+        (600_000, 16, 2**25, CPU, 1),
+        (100, 1000, 2**17, CPU, 1),
     ],
 )
-def test_automatic_limit(input_bytes, n_samples, device, size):
-    assert BatchLimit("auto", input_bytes, device, n_samples=n_samples).size == size
+def test_automatic_limit(input_bytes, n_samples, largest, device, size):
+    assert BatchLimit("auto", input_bytes, device, n_samples=n_samples, largest=largest).size == size

@@ -76,6 +76,14 @@ def test_automatic_passes_count_samples_that_methods_add(method):
     assert 0.8 * largest < max(seen) <= largest
 
 
+def test_automatic_passes_fit_the_largest_layer():
+    seen = []
+    model = nn.Sequential(nn.Conv2d(1, 2048, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2048, 3)).eval()
+    model.register_forward_hook(lambda module, args, output: seen.append(len(output)))
+    run(model, inputs(2, 1, 8, 8), classes(2), n_masks=200, **GRID)
+    assert 48 < max(seen) < 64  # of 2048 channels of 8 x 8 values each, 32 MB in all
+
+
 def test_a_split_that_keeps_the_indices_changes_nothing():
     model, x, y = image_model(), inputs(4, 1, 8, 8), classes(4)
     _, scores = run(model, x, y, **GRID)
