@@ -9,16 +9,15 @@ import quantus
 import torch
 from captum import attr
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook
 
 import quantus_senc
 from benchmarks.models import model_and_inputs
 from quantus_senc._chunks import BatchLimit
+from quantus_senc._explain import Subject
 from quantus_senc._segment import segment
 
 N_STEPS = 16  # of Integrated Gradients
 METHODS = ("Saliency", "IntegratedGradients", "DeepLift", "GradCAM")
-N_SAMPLES = {"IntegratedGradients": N_STEPS, "DeepLift": 2}  # of an explanation in a pass, where it is not one
 Bare = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -63,17 +62,9 @@ class Row:
 
     def pass_size(self, method: str) -> int:
         """How many perturbed samples go into one pass by default."""
-        n_samples = N_SAMPLES.get(method, 1)
-        largest = n_samples * self._largest()
-        return BatchLimit("auto", self.inputs[0].nbytes, self.device, n_samples=n_samples, largest=largest).size
-
-    @torch.no_grad()
-    def _largest(self) -> int:
-        """Bytes of the largest tensor that a layer returns for one image."""
-        sizes: list[int] = []
-        with register_module_forward_hook(lambda module, args, output: sizes.append(output.nbytes)):
-            self.model(self.inputs[:1])
-        return max(sizes)
+        how = by_own(self, method)
+        _, *load = Subject(self.model, {}, True, **how, normalise_func=None, absolute=False).tried(*self.arrays)
+        return BatchLimit("auto", self.inputs[0].nbytes, self.device, lambda: None, *load).size
 
     def _layers(self, kind: type[nn.Module]) -> list[str]:
         return [name for name, module in self.model.named_modules() if isinstance(module, kind)]

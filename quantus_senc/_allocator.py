@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 import torch
 
 LARGEST = 2**25 - 2**17  # bytes of a block; glibc takes larger ones from the system, and gives them back, one by one
-_N_BLOCKS = 16
+_N_BLOCKS = 16  # 512 MB; what a pass takes beyond is given back as ever
 
 
 @contextmanager

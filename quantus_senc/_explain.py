@@ -196,7 +196,7 @@ class Subject:
 
         def look(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             if isinstance(output, Tensor):
-                largest.append(output.nbytes)
+                largest.append(output.numel() * output.element_size())  # which sparse tensors have, too
 
         def count(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             n_samples.extend(len(value) for value in (*args, *kwargs.values()) if isinstance(value, Tensor) and value.ndim)

@@ -84,6 +84,24 @@ def test_automatic_passes_fit_the_largest_layer():
     assert 48 < max(seen) < 64  # of 2048 channels of 8 x 8 values each, 32 MB in all
 
 
+class Sparse(nn.Module):
+    def forward(self, values):
+        return values.to_sparse()
+
+
+class Dense(nn.Module):
+    def forward(self, values):
+        return values.to_dense()
+
+
+def test_layers_may_return_sparse_tensors():
+    x, y = inputs(2, 1, 8, 8), classes(2)
+    model = image_model()
+    _, scores = run(model, x, y, **GRID)
+    _, others = run(nn.Sequential(*model[:4], Sparse(), Dense(), model[4]).eval(), x, y, **GRID)
+    np.testing.assert_allclose(others, scores, atol=1e-6)
+
+
 def test_a_split_that_keeps_the_indices_changes_nothing():
     model, x, y = image_model(), inputs(4, 1, 8, 8), classes(4)
     _, scores = run(model, x, y, **GRID)
