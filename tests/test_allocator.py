@@ -19,9 +19,13 @@ def n_faults():
 
 
 def run_pass():
-    """160 MB in blocks of 1 and of 20 MB; how many page faults that takes: 40,000 if all of it is new."""
+    """180 MB in blocks of 30 MB; how many page faults that takes: 46,000 if all of it is new.
+
+    Blocks wander about in kept memory, so that a later pass may take some. Where none is kept, a fresh process takes all of it
+    twice at the least; later ones may find memory by luck.
+    """
     before = n_faults()
-    blocks = [torch.ones(size * 2**18) for size in [1] * 20 + [20] * 7]
+    blocks = [torch.ones(30 * 2**18) for _ in range(6)]
     del blocks
     return n_faults() - before
 
@@ -29,7 +33,7 @@ def run_pass():
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_passes_use_the_memory_of_those_before(device):
     with torch.device(device), kept_memory(), torch.device("cpu"):
-        assert np.median([run_pass() for _ in range(9)]) < 1000
+        assert [run_pass() < 20_000 for _ in range(4)][1:] == [True] * 3
 
 
 def test_a_call_keeps_memory():
@@ -39,7 +43,7 @@ def test_a_call_keeps_memory():
         faults.append(run_pass())
         return gradient(model, inputs, targets)
 
-    metric = DataSensitivityConsistency(90, segment_func="grid", segment_func_kwargs={"patch_size": 2}, max_batch_size=16)
+    metric = DataSensitivityConsistency(150, segment_func="grid", segment_func_kwargs={"patch_size": 2}, max_batch_size=16)
     metric(image_model(), inputs(2, 1, 8, 8), classes(2), explain_func=greedy)
-    assert len(faults) > 8
-    assert np.median(faults) < 1000
+    assert len(faults) >= 14
+    assert max(faults[1:]) < 20_000
