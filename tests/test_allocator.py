@@ -3,7 +3,6 @@
 import platform
 import resource
 
-import numpy as np
 import pytest
 import torch
 
