@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from quantus_senc._copies import copies
+from quantus_senc._input_gradient import input_gradient
 from quantus_senc._layers import order_of_use
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -140,13 +141,9 @@ class _CopiedOutput(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, None, None, None]:
-        weight, module = ctx.module.weight, ctx.module
-        if isinstance(module, nn.Linear):
-            return gradient @ weight, None, None, None
-        geometry = module.stride, module.padding, module.dilation, False, (0,) * len(module.stride), module.groups
-        wanted, (inputs,) = (True, False, False), ctx.saved_tensors  # of which only shape and layout count
-        return torch.ops.aten.convolution_backward(gradient, inputs, weight, None, *geometry, wanted)[0], None, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (inputs,) = ctx.saved_tensors
+        return input_gradient(ctx.module, inputs, gradient), None, None, None
 
 
 def _is_plain(layer: nn.Module) -> bool:
