@@ -38,11 +38,14 @@ def _sorted_ranks(values: Float[Tensor, "*n v"]) -> tuple[Float32[Tensor, "*_ v"
     if values.device.type != "cpu":  # where to look for ties is to wait for the device
         return _with_ties(differs).masked_fill_(has_nan[..., None], torch.nan), order
     steps = torch.arange(1 - values.shape[-1], values.shape[-1], 2, dtype=torch.float32)
-    tied = ~differs.all(-1)
+    tied = differs.sum(-1) < len(steps) - 1  # all() takes ten times as long
     if not (tied | has_nan).any():
         return steps, order
-    ranks = steps.repeat(*order.shape[:-1], 1)
-    ranks[tied] = _with_ties(differs[tied])
+    if tied.all():
+        ranks = _with_ties(differs)
+    else:
+        ranks = steps.repeat(*order.shape[:-1], 1)
+        ranks[tied] = _with_ties(differs[tied])
     ranks[has_nan] = torch.nan
     return ranks, order
 
