@@ -13,6 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 from quantus_senc._arguments import check_known
 from quantus_senc._kept import kept
 from quantus_senc._layers import order_of_use
+from quantus_senc._output_sum import output_sum
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 _MOST_EXTRA = 16  # class, distillation and register tokens
@@ -41,7 +42,8 @@ def grad_cam(
     size = tuple(interpolate or inputs.shape[2:])
     with _places(model, name, inputs, grid) as probe:
         try:
-            maps = LayerGradCam(model, probe).attribute(inputs, targets, relu_attributions=relu_attributions)
+            cam = LayerGradCam(output_sum(model), probe, device_ids=getattr(model, "device_ids", None))
+            maps = cam.attribute(inputs, additional_forward_args=targets, relu_attributions=relu_attributions)
         except AssertionError as error:
             raise ValueError(f"layer={name!r} is never called, so that Grad-CAM sees nothing of it; choose another") from error
     mode = interpolate_mode or _MODES[len(size)]

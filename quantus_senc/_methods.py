@@ -10,23 +10,24 @@ from torch import Tensor, nn
 
 from quantus_senc._arguments import check_integer, check_known, check_number
 from quantus_senc._grad_cam import grad_cam
+from quantus_senc._output_sum import output_sum
 from quantus_senc._philox import random_uniform
 from quantus_senc._twin import Twin
 
 
 def saliency(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     """The gradient's absolute value."""
-    return attr.Saliency(model).attribute(inputs, targets)
+    return gradient(model, inputs, targets).abs()
 
 
 def gradient(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     """The gradient."""
-    return attr.Saliency(model).attribute(inputs, targets, abs=False)
+    return attr.Saliency(output_sum(model)).attribute(inputs, additional_forward_args=targets, abs=False)
 
 
 def input_x_gradient(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     """The gradient times the input."""
-    return attr.InputXGradient(model).attribute(inputs, targets)
+    return attr.InputXGradient(output_sum(model)).attribute(inputs, additional_forward_args=targets)
 
 
 def integrated_gradients(
@@ -42,10 +43,10 @@ def integrated_gradients(
     """The gradient's mean on the way from a baseline, times the difference; steps and rule are by default Quantus's."""
     check_integer("n_steps", n_steps, 1, 2**31)
     check_known("integration", integration, _INTEGRATIONS)
-    return attr.IntegratedGradients(model).attribute(
+    return attr.IntegratedGradients(output_sum(model)).attribute(
         inputs,
         _baseline(baseline, inputs),
-        targets,
+        additional_forward_args=targets,
         n_steps=n_steps,
         method=integration,
         internal_batch_size=internal_batch_size,

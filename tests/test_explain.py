@@ -652,13 +652,17 @@ def test_wrong_batches(inputs, targets, message):
         explain(network("CNN"), inputs, targets, method="Saliency")
 
 
-def test_output_that_is_no_tensor():
+def test_output_that_is_not_of_classes():
     class Pair(nn.Linear):
         def forward(self, x):
             return super().forward(x), x
 
     with pytest.raises(ValueError, match="Pair returned a tuple"):
         explain(Pair(4, 3), torch.rand(2, 4), torch.tensor([0, 1]), method="DeepLift")
+    with pytest.raises(ValueError, match=r"returned tuple for 2 inputs, but must return \(2, classes\)"):
+        explain(Pair(4, 3), torch.rand(2, 4), torch.tensor([0, 1]), method="Gradient")
+    with pytest.raises(ValueError, match=r"returned shape \(2, 5, 3\) for 2 inputs"):
+        explain(nn.Linear(4, 3), torch.rand(2, 5, 4), torch.tensor([0, 1]), method="Saliency")
 
 
 @pytest.mark.parametrize(("size", "patch", "n_extra"), [((30, 50), 8, 1), ((64, 20), 8, 0), ((24, 24), 8, 8), ((16, 16), 8, 5)])
