@@ -1,6 +1,6 @@
 """Some images of a call, and what their masked copies are compared with."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,15 @@ from quantus_senc._masks import MaskDesign
 from quantus_senc._passes import Passes
 from quantus_senc._philox import random_uniform
 from quantus_senc._plan import Plan
-from quantus_senc._similarity import centred_ranks, has_no_ranks, rank_correlation, ranked_alike, same_values
+from quantus_senc._plateaus import Plateaus
+from quantus_senc._similarity import (
+    centred_ranks,
+    grouped_rank_correlation,
+    has_no_ranks,
+    rank_correlation,
+    ranked_alike,
+    same_values,
+)
 from quantus_senc._survey import Survey
 
 RANDOM = "explanations or predictions differ for the same input"
@@ -26,11 +34,15 @@ _ROUNDING = 1e-6  # of attributions, relative to the largest of a map
 
 @dataclass(frozen=True)
 class Originals:
-    """Unperturbed prediction P°, and explanation e° with its ranks, of some images, on the model's device."""
+    """Unperturbed prediction P°, and explanation e° with its ranks, of some images, on the model's device.
+
+    `plateaus` is what is known of the maps of their masked copies.
+    """
 
     confidence: Float[Tensor, " B"]
     attribution: Float[Tensor, "B n"]
     ranks: Float32[Tensor, "B n"]
+    plateaus: Plateaus = field(default_factory=Plateaus)
 
     @classmethod
     def of(cls, confidence: Float[Tensor, " B"], attribution: Float[Tensor, "B n"]) -> "Originals":
@@ -45,7 +57,12 @@ class Originals:
         self, images: Int64[Tensor, " N"], attribution: Float[Tensor, "N n"]
     ) -> tuple[Float[Tensor, " N"], Bool[Tensor, " N"]]:
         """Explanation similarities of masked copies of images (Tan, WACV 2025, Eq. 3), and which have no ranks."""
-        return rank_correlation(copies(self.ranks, images), attribution)
+        found = self.plateaus.firsts(attribution)
+        if found is None:
+            return rank_correlation(copies(self.ranks, images), attribution)
+        values, groups = found
+        variance = self.ranks.square().sum(-1, dtype=torch.float64)
+        return grouped_rank_correlation(copies(groups.sums(self.ranks), images), variance[images], values, groups.sizes)
 
     def predicts(self, confidence: Float[Tensor, " B"]) -> bool:
         """Whether predictions are these."""

@@ -1,7 +1,7 @@
 """Rank correlation along the last axis: Spearman's rho with average ranks for ties."""
 
 import torch
-from jaxtyping import Bool, Float, Float32, Int64, Num
+from jaxtyping import Bool, Float, Float32, Float64, Int64, Num
 from torch import Tensor
 
 _NEARLY_ALL = 0.98  # what rounding leaves alone of the sums that cancel out
@@ -27,37 +27,45 @@ def _sort(values: Float[Tensor, "*n v"]) -> tuple[Num[Tensor, "*n v"], Int64[Ten
     return keys.bitwise_right_shift_(32), order
 
 
-def _sorted_ranks(values: Float[Tensor, "*n v"]) -> tuple[Float32[Tensor, "*_ v"], Int64[Tensor, "*n v"]]:
+def _sorted_ranks(
+    values: Float[Tensor, "*n v"], sizes: Float32[Tensor, " v"] | None = None
+) -> tuple[Float32[Tensor, "*_ v"], Int64[Tensor, "*n v"]]:
     """Centred ranks in ascending order, one row if they are the same for all, and where each value stood.
 
-    See `centred_ranks`.
+    See `centred_ranks`; `sizes` says how often each value is there.
     """
     ordered, order = _sort(values)
     has_nan = values.gather(-1, order[..., [0, -1]]).isnan().any(-1)
     differs = ordered[..., 1:] != ordered[..., :-1]
-    if values.device.type != "cpu":  # where to look for ties is to wait for the device
-        return _with_ties(differs).masked_fill_(has_nan[..., None], torch.nan), order
+    if values.device.type != "cpu" or sizes is not None:  # where to look for ties is to wait for the device
+        counts = torch.ones((), device=values.device) if sizes is None else _in_order(sizes, order)
+        return _with_ties(differs, counts).masked_fill_(has_nan[..., None], torch.nan), order
     steps = torch.arange(1 - values.shape[-1], values.shape[-1], 2, dtype=torch.float32)
     tied = differs.sum(-1) < len(steps) - 1  # all() takes ten times as long
     if not (tied | has_nan).any():
         return steps, order
+    one = torch.ones(())
     if tied.all():
-        ranks = _with_ties(differs)
+        ranks = _with_ties(differs, one)
     else:
         ranks = steps.repeat(*order.shape[:-1], 1)
-        ranks[tied] = _with_ties(differs[tied])
+        ranks[tied] = _with_ties(differs[tied], one)
     ranks[has_nan] = torch.nan
     return ranks, order
 
 
-def _with_ties(differs: Bool[Tensor, "*n w"]) -> Float32[Tensor, "*n v"]:
-    """Centred ranks in ascending order, from where the next value differs."""
+def _with_ties(differs: Bool[Tensor, "*n w"], counts: Float32[Tensor, "*_"]) -> Float32[Tensor, "*n v"]:
+    """Centred ranks in ascending order, from where the next value differs, and how often each is there."""
     group = torch.zeros(*differs.shape[:-1], differs.shape[-1] + 1, dtype=torch.int64, device=differs.device)
     torch.cumsum(differs, -1, out=group[..., 1:])
-    ones = torch.ones((), device=group.device).expand_as(group)
-    sizes = torch.zeros_like(group, dtype=torch.float32).scatter_add_(-1, group, ones)
+    sizes = torch.zeros_like(group, dtype=torch.float32).scatter_add_(-1, group, counts.expand_as(group))
     # A group of equal values that ends at rank e has the mean rank e - (size - 1) / 2.
-    return sizes.cumsum(-1).mul_(2).sub_(sizes).sub_(group.shape[-1]).gather(-1, group)
+    ends = sizes.cumsum(-1)
+    return (2 * ends).sub_(sizes).sub_(ends[..., -1:]).gather(-1, group)
+
+
+def _in_order(values: Num[Tensor, "*#n v"], order: Int64[Tensor, "*n v"]) -> Num[Tensor, "*n v"]:
+    return values.expand_as(order).gather(-1, order)
 
 
 def centred_ranks(values: Float[Tensor, "*n v"]) -> Float32[Tensor, "*n v"]:
@@ -95,12 +103,40 @@ def rank_correlation(
     ----------
     Tan, WACV 2025, Eq. 3.
     """
-    sorted_ranks, order = _sorted_ranks(values)
+    return _correlation(ranks, ranks.square().sum(-1, dtype=widest(ranks.device)), values, None)
+
+
+def grouped_rank_correlation(
+    sums: Float64[Tensor, "*#n g"],
+    variance: Float64[Tensor, "*#n"],
+    values: Float[Tensor, "*n g"],
+    sizes: Float32[Tensor, " g"],
+) -> tuple[Float64[Tensor, "*n"], Bool[Tensor, "*n"]]:
+    """The same, if each value stands for several that are equal.
+
+    Parameters
+    ----------
+    sums, variance
+        Of the ranks of each group, and of the squares of all ranks, as `centred_ranks` gives them.
+    values, sizes
+        Of each group, and how many there are.
+    """
+    return _correlation(sums, variance, values, sizes)
+
+
+def _correlation(
+    ranks: Float[Tensor, "*#n v"],
+    variance: Float[Tensor, "*#n"],
+    values: Float[Tensor, "*n v"],
+    sizes: Float32[Tensor, " v"] | None,
+) -> tuple[Float[Tensor, "*n"], Bool[Tensor, "*n"]]:
+    sorted_ranks, order = _sorted_ranks(values, sizes)
     precision = widest(values.device)
-    covariance = ranks.expand_as(order).gather(-1, order).mul_(sorted_ranks).sum(-1, dtype=precision)
-    variance = sorted_ranks.square().sum(-1, dtype=precision)
-    scale = (variance * ranks.square().sum(-1, dtype=precision)).sqrt()
-    return covariance / torch.where(scale == 0, 1, scale), (variance == 0).expand_as(covariance)
+    covariance = _in_order(ranks, order).mul_(sorted_ranks).sum(-1, dtype=precision)
+    squares = sorted_ranks.square() if sizes is None else sorted_ranks.double().square().mul_(_in_order(sizes, order))
+    own = squares.sum(-1, dtype=precision)
+    scale = (own * variance).sqrt()
+    return covariance / torch.where(scale == 0, 1, scale), (own == 0).expand_as(covariance)
 
 
 def spearman(a: Float[Tensor, "*n v"], b: Float[Tensor, "*n v"]) -> Float[Tensor, "*n"]:
