@@ -12,7 +12,6 @@ import torch
 
 from quantus_senc import (
     ParameterSensitivityConsistency,
-    _batch,
     _data,
     _explain,
     _features,
@@ -64,7 +63,7 @@ _FUNCTIONS: dict[str, list[tuple[Any, str]]] = {
     "perturb": [(_masked_images, "eliminate")],
     "predict": [(Subject, "outputs")],
     "explain": [(Subject, "explain")],
-    "similarity": [(_batch, "rank_correlation")],
+    "similarity": [(Originals, "similarity")],
     "sensitivity": [(Survey, "add")],
     "scores": [(Survey, "records")],
     "transfers": [(Subject, "inputs"), (Subject, "targets"), (_explain, "as_tensor"), (_metric, "host_array")],

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64, Num
 from torch import Tensor
 
 _NEARLY_ALL = 0.98  # what rounding leaves alone of the sums that cancel out
+_MANY_THREADS = 6  # with which torch, which sorts rows in parallel, is faster than NumPy
 _LEVEL = 1e-5  # how far rounding may move a value, relative to it
 
 
@@ -17,10 +18,14 @@ def _sort(values: Float[Tensor, "*n v"]) -> tuple[Num[Tensor, "*n v"], Int64[Ten
     """Numbers in ascending order, equal where the values are, and where each stood; NaN comes first or last."""
     if values.device.type != "cpu" or values.dtype is not torch.float32:
         return values.sort(-1)
-    # NumPy sorts integers several times faster than torch sorts anything, so value and position become one integer:
-    # the bits of a float, with all but the sign turned over where it is negative, are in the order of the floats.
+    # Integers are sorted faster than floats: the bits of a float, with all but the sign turned over where it is negative,
+    # are in the order of the floats.
     bits = (values + 0.0).view(torch.int32)  # + 0.0, because -0.0 has other bits
-    keys = bits.bitwise_xor_(bits >> 31 & 0x7FFFFFFF).long()
+    bits.bitwise_xor_(bits >> 31 & 0x7FFFFFFF)
+    if min(torch.get_num_threads(), values[..., 0].numel()) >= _MANY_THREADS:
+        return bits.sort(-1)
+    # One thread of NumPy sorts several times faster than one of torch, so value and position become one integer.
+    keys = bits.long()
     keys.bitwise_left_shift_(32).bitwise_or_(torch.arange(values.shape[-1]))
     keys.numpy().sort(-1)
     order = keys & 0xFFFFFFFF

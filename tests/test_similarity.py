@@ -27,9 +27,17 @@ def test_ranks_of_special_values():
     np.testing.assert_array_equal(centred_ranks(torch.tensor([7.0])), [0])
 
 
+@pytest.fixture(params=[1, 8])
+def n_threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("ties", [False, True])
-def test_both_ways_to_sort_give_the_same(ties):
-    """Single precision on the host has a way of its own."""
+def test_all_ways_to_sort_give_the_same(ties, n_threads):
+    """Single precision on the host has two ways of its own."""
     values = rows(ties)
     values[0, :9] = torch.tensor([0.0, -0.0, torch.inf, -torch.inf, 1e-45, -1e-45, 3e38, -3e38, -0.0])
     values[1, 3] = torch.nan
