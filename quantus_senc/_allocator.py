@@ -20,12 +20,12 @@ def kept_memory() -> Iterator[None]:
     use until the end. Nobody writes to them, so that they are addresses and no memory. Other C libraries are none the worse
     for it.
     """
-    blocks: list[torch.Tensor] = []
+    blocks: list[torch.UntypedStorage] = []
     if sys.platform == "linux":
         with suppress(RuntimeError):  # where addresses are short, passes must do without
             for size in (LARGEST + 2**16, LARGEST):
                 blocks.clear()
-                blocks += [torch.empty(size, dtype=torch.uint8, device="cpu") for _ in range(_N_BLOCKS + 1)]
+                blocks += [torch.UntypedStorage(size, device="cpu") for _ in range(_N_BLOCKS + 1)]
             del blocks[:-1]
     try:
         yield

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def copies(samples: Shaped[Tensor, "B *shape"], which: Int64[Tensor, " N"]) -> Shaped[Tensor, "N *shape"]:
-    """`samples[which]`, which torch takes several times as long for, in the same order in memory.
+    """`samples[which]`, which torch takes several times as long for, in the same order in memory for images.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from quantus.helpers.utils import infer_attribution_axes
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
@@ -131,14 +131,12 @@ class Subject:
                 f"explain_func returned {found} for inputs of shape {tuple(shape)}; return one attribution an input, "
                 "of the input's shape or without some of its outer axes (Grad-CAM must be interpolated to the input's size)"
             ) from error
-        maps = maps.to(inputs.device)
-        # NumPy has no bfloat16, and integers no NaN.
-        return maps.float() if maps.dtype.itemsize < 4 or not maps.is_floating_point() else maps
+        return _wide(maps.to(inputs.device))
 
     def ready(self, maps: Float[Tensor, "N *_"]) -> Float[Tensor, "N n"]:
         """Attributions normalised and absolute, where that was asked for, and flattened."""
         if self.normalise_func is not None:
-            maps = as_tensor(self.normalise_func(maps.cpu().numpy().copy())).to(maps.device)
+            maps = _wide(as_tensor(self.normalise_func(maps.cpu().numpy().copy())).to(maps.device))
         maps = maps.reshape(len(maps), -1)
         return maps.abs() if self.absolute else maps
 
@@ -207,6 +205,11 @@ class Subject:
         with counted, register_module_forward_hook(look):  # of any module: a method may run another than the model
             self.explain(self.inputs(x_batch), self.targets(y_batch))
         return max(n_samples), max(largest)
+
+
+def _wide(maps: Shaped[Tensor, "*_"]) -> Float[Tensor, "*_"]:
+    """In single precision at least: NumPy has no bfloat16, and integers no NaN."""
+    return maps.float() if maps.dtype.itemsize < 4 or not maps.is_floating_point() else maps
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Gradients of layers with respect to their inputs, from those with respect to their outputs."""
+"""Gradients of convolutions with respect to their inputs, from those with respect to their outputs."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,7 +11,7 @@ _FEWEST_OUTPUTS = 8  # channels, that fill the lanes of a CPU
 
 
 def input_gradient(layer: nn.Module, inputs: Float[Tensor, "N *_"], gradient: Float[Tensor, "N *_"]) -> Float[Tensor, "N *_"]:
-    """Of a convolution with zeros around its inputs, or of a fully connected layer.
+    """Of a convolution with zeros around its inputs.
 
     Parameters
     ----------
@@ -20,18 +20,18 @@ def input_gradient(layer: nn.Module, inputs: Float[Tensor, "N *_"], gradient: Fl
     gradient
         With respect to the outputs.
     """
-    weight: Tensor = layer.weight  # type: ignore[assignment]
-    if isinstance(layer, nn.Linear):
-        return gradient @ weight
-    if isinstance(layer, nn.Conv2d) and gradient.device.type == "cpu" and _is_slow(layer):
+    if isinstance(layer, nn.Conv2d) and _is_slow(layer, gradient):
         return _in_blocks(layer, inputs.shape[2:], gradient)
+    weight: Tensor = layer.weight  # type: ignore[assignment]
     n_axes = inputs.ndim - 2
     geometry = layer.stride, layer.padding, layer.dilation, False, (0,) * n_axes, layer.groups
     found: Tensor = torch.ops.aten.convolution_backward(gradient, inputs, weight, None, *geometry, (True, False, False))[0]
     return found
 
 
-def _is_slow(layer: nn.Conv2d) -> bool:
+def _is_slow(layer: nn.Conv2d, gradient: Tensor) -> bool:
+    if gradient.device.type != "cpu" or gradient.dtype.itemsize < 4:  # half precision would be rounded otherwise
+        return False
     few = layer.in_channels == 1 or (layer.in_channels <= _FEW_CHANNELS and max(layer.stride) > 1)
     return few and min(layer.kernel_size) >= _LARGE_KERNEL and layer.groups == 1 and layer.dilation == (1, 1)
 
@@ -50,7 +50,7 @@ def _in_blocks(
     n_channels, (down, across), step = layer.in_channels, layer.stride, 1
     while n_channels * step**2 * down * across < _FEWEST_OUTPUTS:
         step *= 2
-    tap_rows, tap_columns = map(_taps, layer.kernel_size, layer.stride, (step, step))
+    tap_rows, tap_columns = (_taps(*axis, step) for axis in zip(layer.kernel_size, layer.stride, strict=True))
     with_none = functional.pad(layer.weight, (0, 1, 0, 1))
     weight = with_none[:, :, tap_rows][..., tap_columns].permute(1, 2, 4, 0, 3, 5).flatten(0, 2)
     blocks = -(-(rows + top) // (step * down)), -(-(columns + left) // (step * across))
@@ -58,7 +58,7 @@ def _in_blocks(
     around = before[1], step * blocks[1] - width, before[0], step * blocks[0] - height  # what is cut off is of no pixel
     found = functional.conv2d(functional.pad(gradient, around), weight, stride=step)
     pixels = found.unflatten(1, (n_channels, step * down, step * across)).permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
-    return pixels[:, :, top : top + rows, left : left + columns]
+    return pixels[:, :, top : top + rows, left : left + columns].contiguous()
 
 
 def _taps(kernel: int, stride: int, step: int) -> Int64[Tensor, "pixels outputs"]:
@@ -71,5 +71,7 @@ def _taps(kernel: int, stride: int, step: int) -> Int64[Tensor, "pixels outputs"
             [3, 1]])
     """
     n_before = (kernel - 1) // stride
-    taps = torch.arange(step * stride)[:, None] - stride * (torch.arange(n_before + step) - n_before)
+    taps = torch.arange(step * stride, device="cpu")[:, None] - stride * (
+        torch.arange(n_before + step, device="cpu") - n_before
+    )
     return torch.where((taps >= 0) & (taps < kernel), taps, kernel)

@@ -65,13 +65,15 @@ def _alike(found: Float[Tensor, " N"], expected: Float[Tensor, " N"], rounding: 
 @contextmanager
 def _outputs_for(model: nn.Module, inputs: Tensor, parts: bool) -> Iterator[list[Tensor]]:
     """A list to which is added what the model, in evaluation mode, returns for the inputs as they are now."""
-    place, version, found = (inputs.data_ptr(), inputs.shape, inputs.stride()), inputs._version, []
+    place, version, found = _place(inputs), inputs._version, []
 
     def look(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if len(args) != 1 or module.training or not isinstance(args[0], Tensor) or not isinstance(output, Tensor):
             return
         given = args[0]
-        where = given.data_ptr(), given.shape, given.stride()
+        where = _place(given)
+        if where is None:
+            return
         if where == place and inputs._version == given._version == version:  # and nothing was changed in place
             found.append(output.detach().clone())
         elif parts and len(output) == len(given) and (part := _part(given, inputs)) is not None and inputs._version == version:
@@ -79,6 +81,14 @@ def _outputs_for(model: nn.Module, inputs: Tensor, parts: bool) -> Iterator[list
 
     with model.register_forward_hook(look):
         yield found
+
+
+def _place(values: Tensor) -> tuple[int, torch.Size, tuple[int, ...]] | None:
+    """Where values lie in memory; nothing for those that lie nowhere, as within `torch.func.vmap`."""
+    try:
+        return values.data_ptr(), values.shape, values.stride()
+    except RuntimeError:
+        return None
 
 
 def _part(given: Tensor, inputs: Tensor) -> slice | None:

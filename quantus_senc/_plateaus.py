@@ -28,8 +28,9 @@ class Groups:
 
     @classmethod
     def of(cls, values: Float[Tensor, "N v"], before: "Groups | None") -> "Groups":
-        """Values that are equal in all rows, and were in one group before, but for coincidences of one in 2^64."""
-        bits = values.contiguous().view(torch.int32 if values.dtype is torch.float32 else torch.int64).long()
+        """Values that are equal in all rows, and were in one group before, but for rare coincidences."""
+        wide = values.contiguous() if values.dtype is torch.float32 else values.double()
+        bits = wide.view(torch.int32).unflatten(1, (values.shape[1], -1)).movedim(2, 1).flatten(0, 1).long()
         rows = bits if before is None else torch.cat([bits, before.group[None]])
         factors = torch.randint(-(2**63), 2**63 - 1, (len(rows), 1), generator=torch.Generator().manual_seed(0), device="cpu")
         _, group, sizes = (rows * factors).sum(0).unique(return_inverse=True, return_counts=True)

@@ -136,12 +136,15 @@ class _CopiedOutput(torch.autograd.Function):
         ctx: Any, inputs: Float[Tensor, "S *_"], outputs: Float[Tensor, "r *_"], which: Int64[Tensor, " S"], module: nn.Module
     ) -> Float[Tensor, "S *_"]:
         ctx.module = module
-        ctx.save_for_backward(inputs)
+        if not isinstance(module, nn.Linear):
+            ctx.save_for_backward(inputs)
         return copies(outputs, which)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        if isinstance(ctx.module, nn.Linear):
+            return gradient @ ctx.module.weight, None, None, None
         (inputs,) = ctx.saved_tensors
         return input_gradient(ctx.module, inputs, gradient), None, None, None
 

@@ -26,7 +26,7 @@ def _sort(values: Float[Tensor, "*n v"]) -> tuple[Num[Tensor, "*n v"], Int64[Ten
         return bits.sort(-1)
     # One thread of NumPy sorts several times faster than one of torch, so value and position become one integer.
     keys = bits.long()
-    keys.bitwise_left_shift_(32).bitwise_or_(torch.arange(values.shape[-1]))
+    keys.bitwise_left_shift_(32).bitwise_or_(torch.arange(values.shape[-1], device="cpu"))
     keys.numpy().sort(-1)
     order = keys & 0xFFFFFFFF
     return keys.bitwise_right_shift_(32), order
@@ -43,13 +43,13 @@ def _sorted_ranks(
     has_nan = values.gather(-1, order[..., [0, -1]]).isnan().any(-1)
     differs = ordered[..., 1:] != ordered[..., :-1]
     if values.device.type != "cpu" or sizes is not None:  # where to look for ties is to wait for the device
-        counts = torch.ones((), device=values.device) if sizes is None else _in_order(sizes, order)
+        counts = torch.ones((), dtype=torch.float32, device=values.device) if sizes is None else _in_order(sizes, order)
         return _with_ties(differs, counts).masked_fill_(has_nan[..., None], torch.nan), order
-    steps = torch.arange(1 - values.shape[-1], values.shape[-1], 2, dtype=torch.float32)
+    steps = torch.arange(1 - values.shape[-1], values.shape[-1], 2, dtype=torch.float32, device="cpu")
     tied = differs.sum(-1) < len(steps) - 1  # all() takes ten times as long
     if not (tied | has_nan).any():
         return steps, order
-    one = torch.ones(())
+    one = torch.ones((), dtype=torch.float32, device="cpu")
     if tied.all():
         ranks = _with_ties(differs, one)
     else:
@@ -74,7 +74,7 @@ def _in_order(values: Num[Tensor, "*#n v"], order: Int64[Tensor, "*n v"]) -> Num
 
 
 def centred_ranks(values: Float[Tensor, "*n v"]) -> Float32[Tensor, "*n v"]:
-    """Twice the rank minus (v + 1): integers around 0, so that sums of products stay exact.
+    """Twice the rank minus (v + 1): integers around 0, so that sums of products stay exact for some thousand values.
 
     Equal values share the mean of their ranks.
 

@@ -35,6 +35,17 @@ def test_passes_use_the_memory_of_those_before(device):
         assert [run_pass() < 20_000 for _ in range(4)][1:] == [True] * 3
 
 
+def test_kept_memory_is_not_written():
+    """Which `use_deterministic_algorithms` would have torch do to what nothing is written to."""
+    torch.use_deterministic_algorithms(True)
+    before = n_faults()
+    try:
+        with kept_memory():
+            assert n_faults() - before < 10_000
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_a_call_keeps_memory():
     faults = []
 

@@ -15,6 +15,7 @@ from torch import nn
 from quantus_senc import DataSensitivityConsistency, explain, explain_random
 from tests import reference
 from tests.conftest import classes, explain_one, gradient, image_model, inputs, series_model, table_model
+from tests.networks import PlainCNN
 
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 3}}
 CASES = {
@@ -223,6 +224,17 @@ def test_abs_and_normalise():
     np.testing.assert_allclose(run(model, x, y, normalise=True, **GRID)[1], run(model, x, y, **GRID)[1], atol=1e-6)
     squared = run(model, x, y, normalise=True, normalise_func=np.square, **GRID)[1]
     assert squared == run(model, x, y, absolute, **GRID)[1]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int32, np.uint8])
+def test_normalised_attributions_of_any_type(dtype):
+    torch.manual_seed(0)
+    model, x, y = PlainCNN().eval(), inputs(2, 3, 9, 9), classes(2)
+
+    def rounded(as_type):
+        return run(model, x, y, normalise=True, normalise_func=lambda maps: (20 * maps).round().clip(0).astype(as_type), **GRID)
+
+    np.testing.assert_allclose(rounded(dtype)[1], rounded(np.float32)[1], atol=1e-9)
 
 
 def test_softmax_or_the_models_own_output():

@@ -96,9 +96,19 @@ def never(model, inputs, targets, **kwargs):
     return inputs.detach() ** 2
 
 
+def by_functions(model, inputs, targets, **kwargs):
+    """Within `vmap`, tensors lie nowhere in memory."""
+
+    def chosen(one, target):
+        return model(one[None])[0].gather(0, target[None])[0]
+
+    return torch.func.vmap(torch.func.grad(chosen))(inputs, targets)
+
+
 @pytest.mark.parametrize("kind", ["data", "parameter"])
 @pytest.mark.parametrize(
-    "method", [changing_inputs, changing_data, with_other_weights, in_training_mode, in_other_order, sometimes, never]
+    "method",
+    [changing_inputs, changing_data, with_other_weights, in_training_mode, in_other_order, sometimes, never, by_functions],
 )
 def test_methods_that_give_the_model_something_else(call, monkeypatch, kind, method):
     if method is in_training_mode:

@@ -130,6 +130,50 @@ def test_copies_lie_in_memory_as_their_samples(layout):
     assert copies(samples, which).is_contiguous(memory_format=layout)
 
 
+def viewed(model, inputs, targets):
+    """Wants gradients that can be viewed."""
+    maps = gradient(model, inputs, targets)
+    (grads,) = torch.autograd.grad(model(inputs.requires_grad_()).sum(), inputs)
+    return grads.view(len(grads), -1).view(maps.shape) * maps
+
+
+class Altering(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.masked, self.out = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.requires_grad_(False)
+
+    def forward(self, x):
+        h = 1.0 * x
+        y = self.first(h)
+        h += y.relu()
+        return self.out(self.masked(h).relu())
+
+
+class Stem(nn.Sequential):
+    """Its first gradient is computed in blocks, of which some pixels are cut off."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__(
+            nn.Conv2d(1, 4, 5, padding=2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 49, 6), nn.ReLU(), nn.Linear(6, 3)
+        )
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "shape", "method"),
+    [(Stem, "5", (1, 7, 7), viewed), (Altering, "masked", (6,), gradient), (Stem, "5", (1, 7, 7), gradient)],
+)
+@pytest.mark.parametrize("precision", [torch.float32, torch.float16])
+def test_layers_stay_spared(monkeypatch, network, layer, shape, method, precision):
+    stops = []
+    monkeypatch.setattr(Reuse, "stop", lambda reuse: stops.append(reuse))
+    metric, _ = senc(network().to(precision).eval(), layer, method, inputs(2, *shape))
+    assert metric.strategies[layer].name == "hooks"
+    assert not stops
+
+
 def test_a_layer_that_is_called_again_after_the_masked_one_computes_all():
     layer, masked = nn.Linear(4, 4), nn.Identity()
     masked.register_forward_hook(lambda module, args, output: output * torch.arange(1.0, 7.0)[:, None])

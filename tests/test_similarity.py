@@ -83,6 +83,18 @@ def test_rows_without_ranks():
     assert spearman(values[[2, 2, 2]], values).isnan().tolist() == [True, True, False]
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_other_defaults_of_torch(ties):
+    values = rows(ties)
+    expected = centred_ranks(values)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            assert torch.equal(centred_ranks(values), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_a_row_does_not_depend_on_the_others():
     values = rows(ties=True)
     assert torch.equal(centred_ranks(values)[5:6], centred_ranks(values[5:6]))
