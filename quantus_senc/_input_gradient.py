@@ -7,7 +7,7 @@ from torch.nn import functional
 
 # Libraries for CPUs take five to ten times as long for this gradient of the first convolution as for its output.
 _FEW_CHANNELS, _LARGE_KERNEL = 4, 4
-_FEWEST_OUTPUTS = 8  # channels, that fill the lanes of a CPU
+_FEWEST_OUTPUTS = 8  # channels, so that the lanes of a CPU are filled
 
 
 def input_gradient(layer: nn.Module, inputs: Float[Tensor, "N *_"], gradient: Float[Tensor, "N *_"]) -> Float[Tensor, "N *_"]:
@@ -39,7 +39,7 @@ def _is_slow(layer: nn.Conv2d, gradient: Tensor) -> bool:
 def _in_blocks(
     layer: nn.Conv2d, size: torch.Size, gradient: Float[Tensor, "N o height width"]
 ) -> Float[Tensor, "N c rows columns"]:
-    """By a convolution that has all pixels of a block as its channels: few channels become enough, and no step is left out.
+    """By a convolution whose channels are the pixels of a block: these fill the lanes of a CPU, and strides need no zeros.
 
     References
     ----------

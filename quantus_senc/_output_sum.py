@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 
 def output_sum(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
-    """A function of inputs and targets whose gradient is that of each input's own output; Captum goes through these one by one.
+    """The sum over a batch of what a model returns for the explained classes, as a function of inputs and targets.
 
-    Its value is the sum, (1,).
+    Its gradient is that of each output, which Captum would otherwise go through one by one.
 
     Raises
     ------
