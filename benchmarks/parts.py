@@ -7,16 +7,15 @@ were upsampled to the nearest pixel. Both ways take turns; medians and quartiles
 """
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
+from benchmarks.overhead import ratio
 from benchmarks.timing import environment
 from quantus_senc._allocator import kept_memory
 from quantus_senc._batch import Originals
@@ -55,27 +54,17 @@ def ranks() -> Iterator[Part]:
         yield f"ranks, {name}", n, plain, partial(originals.similarity, torch.zeros(n, dtype=torch.int64), maps)
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Of one run."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def main() -> None:
     """Time and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=25)
     rounds = parser.parse_args().rounds
     print(", ".join(f"{key} {value}" for key, value in environment(torch.device("cpu")).items()))
-    print("\n| part | plain, µs a sample | SenC's over it |\n|---|---|---|")
+    print("\n| part, samples | SenC's over the plain way; its seconds |\n|---|---|")
     torch.manual_seed(0)
     with torch.no_grad(), kept_memory():
         for name, n, plain, own in chain(gradients(), ranks()):
-            times = np.array([[seconds(plain), seconds(own)] for _ in range(rounds + 3)])[3:]
-            usual = np.median(times[:, 0])
-            low, median, high = np.percentile(times[:, 1] / usual, [25, 50, 75])
-            print(f"| {name} | {1e6 * usual / n:.4g} | {median:.2f} ({low:.2f}-{high:.2f}) |")
+            print(f"| {name}, {n} | {ratio(own, plain, rounds)} |")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Some images of a call, and what their masked copies are compared with."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,11 @@ from quantus_senc._plan import Plan
 from quantus_senc._plateaus import Plateaus
 from quantus_senc._similarity import (
     centred_ranks,
-    grouped_rank_correlation,
     has_no_ranks,
     rank_correlation,
     ranked_alike,
     same_values,
+    sum_of_squares,
 )
 from quantus_senc._survey import Survey
 
@@ -34,20 +35,26 @@ _ROUNDING = 1e-6  # of attributions, relative to the largest of a map
 
 @dataclass(frozen=True)
 class Originals:
-    """Unperturbed prediction P°, and explanation e° with its ranks, of some images, on the model's device.
-
-    `plateaus` is what is known of the maps of their masked copies.
-    """
+    """Unperturbed prediction P°, and explanation e° with its ranks, of some images, on the model's device."""
 
     confidence: Float[Tensor, " B"]
     attribution: Float[Tensor, "B n"]
     ranks: Float32[Tensor, "B n"]
-    plateaus: Plateaus = field(default_factory=Plateaus)
 
     @classmethod
     def of(cls, confidence: Float[Tensor, " B"], attribution: Float[Tensor, "B n"]) -> "Originals":
         """From the predictions for the explained classes and the attributions."""
         return cls(confidence, attribution, centred_ranks(attribution))
+
+    @cached_property
+    def variance(self) -> Float[Tensor, " B"]:
+        """Sums of the squares of the ranks."""
+        return sum_of_squares(self.ranks)
+
+    @cached_property
+    def plateaus(self) -> Plateaus:
+        """What is known of the maps of masked copies."""
+        return Plateaus(self.ranks)
 
     def change(self, images: Int64[Tensor, " N"], confidence: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
         """Confidence changes of masked copies of images (Tan, WACV 2025, Eq. 1)."""
@@ -57,12 +64,11 @@ class Originals:
         self, images: Int64[Tensor, " N"], attribution: Float[Tensor, "N n"]
     ) -> tuple[Float[Tensor, " N"], Bool[Tensor, " N"]]:
         """Explanation similarities of masked copies of images (Tan, WACV 2025, Eq. 3), and which have no ranks."""
-        found = self.plateaus.firsts(attribution)
+        found, variance = self.plateaus.firsts(attribution), self.variance[images]
         if found is None:
-            return rank_correlation(copies(self.ranks, images), attribution)
+            return rank_correlation(copies(self.ranks, images), attribution, variance)
         values, groups = found
-        variance = self.ranks.square().sum(-1, dtype=torch.float64)
-        return grouped_rank_correlation(copies(groups.sums(self.ranks), images), variance[images], values, groups.sizes)
+        return rank_correlation(copies(groups.sums, images), values, variance, groups.sizes)
 
     def predicts(self, confidence: Float[Tensor, " B"]) -> bool:
         """Whether predictions are these."""

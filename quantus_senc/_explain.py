@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from quantus_senc._chunks import BatchLimit
 from quantus_senc._host import as_tensor, copied, model_device, model_precision, takes_arrays
+from quantus_senc._outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,8 @@ class Subject:
 
     def predictions(self, outputs: Any, n: int, logits: Tensor | None = None) -> Float[Tensor, "N classes"]:
         """Predictions from what the model returned for n inputs, and from what its own last softmax was given."""
-        outputs = outputs if logits is None or self.softmax else logits
-        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != n:
-            found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise ValueError(
-                f"the model returned {found} for {n} inputs, but must return ({n}, classes); wrap it in a module that does"
-            )
         # Softmax in half precision would round the confidence changes away.
-        outputs = outputs.float() if outputs.dtype.itemsize < 4 or not outputs.is_floating_point() else outputs
+        outputs = _wide(check_outputs(outputs if logits is None or self.softmax else logits, n))
         return outputs.softmax(-1) if self.softmax and logits is None else outputs
 
     @property
@@ -207,9 +202,9 @@ class Subject:
         return max(n_samples), max(largest)
 
 
-def _wide(maps: Shaped[Tensor, "*_"]) -> Float[Tensor, "*_"]:
+def _wide(values: Shaped[Tensor, "*_"]) -> Float[Tensor, "*_"]:
     """In single precision at least: NumPy has no bfloat16, and integers no NaN."""
-    return maps.float() if maps.dtype.itemsize < 4 or not maps.is_floating_point() else maps
+    return values.float() if values.dtype.itemsize < 4 or not values.is_floating_point() else values
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 from quantus_senc._arguments import check_known
 from quantus_senc._kept import kept
 from quantus_senc._layers import order_of_use
-from quantus_senc._output_sum import output_sum
+from quantus_senc._outputs import output_sum
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 _MOST_EXTRA = 16  # class, distillation and register tokens

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from quantus_senc._arguments import check_integer, check_known, check_number
 from quantus_senc._grad_cam import grad_cam
-from quantus_senc._output_sum import output_sum
+from quantus_senc._outputs import output_sum
 from quantus_senc._philox import random_uniform
 from quantus_senc._twin import Twin
 

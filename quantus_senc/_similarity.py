@@ -1,7 +1,7 @@
 """Rank correlation along the last axis: Spearman's rho with average ranks for ties."""
 
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int64, Num
+from jaxtyping import Bool, Float, Float32, Int64, Num
 from torch import Tensor
 
 _NEARLY_ALL = 0.98  # what rounding leaves alone of the sums that cancel out
@@ -92,10 +92,25 @@ def centred_ranks(values: Float[Tensor, "*n v"]) -> Float32[Tensor, "*n v"]:
     return torch.empty_like(order, dtype=torch.float32).scatter_(-1, order, ranks.expand_as(order))
 
 
+def sum_of_squares(ranks: Float32[Tensor, "*n v"]) -> Float[Tensor, "*n"]:
+    """Of what `centred_ranks` returns."""
+    return ranks.square().sum(-1, dtype=widest(ranks.device))
+
+
 def rank_correlation(
-    ranks: Float32[Tensor, "*#n v"], values: Float[Tensor, "*n v"]
+    ranks: Float[Tensor, "*#n v"],
+    values: Float[Tensor, "*n v"],
+    variance: Float[Tensor, "*#n"] | None = None,
+    sizes: Float32[Tensor, " v"] | None = None,
 ) -> tuple[Float[Tensor, "*n"], Bool[Tensor, "*n"]]:
     """Spearman's rho of what `centred_ranks` has ranked with other values, and where those values are all equal.
+
+    Parameters
+    ----------
+    variance
+        The `sum_of_squares` of the ranks, if it is known.
+    sizes
+        How many equal values each value stands for; `ranks` are sums over these then, and `variance` is needed.
 
     Returns
     -------
@@ -108,39 +123,13 @@ def rank_correlation(
     ----------
     Tan, WACV 2025, Eq. 3.
     """
-    return _correlation(ranks, ranks.square().sum(-1, dtype=widest(ranks.device)), values, None)
-
-
-def grouped_rank_correlation(
-    sums: Float64[Tensor, "*#n g"],
-    variance: Float64[Tensor, "*#n"],
-    values: Float[Tensor, "*n g"],
-    sizes: Float32[Tensor, " g"],
-) -> tuple[Float64[Tensor, "*n"], Bool[Tensor, "*n"]]:
-    """The same, if each value stands for several that are equal.
-
-    Parameters
-    ----------
-    sums, variance
-        Of the ranks of each group, and of the squares of all ranks, as `centred_ranks` gives them.
-    values, sizes
-        Of each group, and how many there are.
-    """
-    return _correlation(sums, variance, values, sizes)
-
-
-def _correlation(
-    ranks: Float[Tensor, "*#n v"],
-    variance: Float[Tensor, "*#n"],
-    values: Float[Tensor, "*n v"],
-    sizes: Float32[Tensor, " v"] | None,
-) -> tuple[Float[Tensor, "*n"], Bool[Tensor, "*n"]]:
     sorted_ranks, order = _sorted_ranks(values, sizes)
-    precision = widest(values.device)
-    covariance = _in_order(ranks, order).mul_(sorted_ranks).sum(-1, dtype=precision)
-    squares = sorted_ranks.square() if sizes is None else sorted_ranks.double().square().mul_(_in_order(sizes, order))
-    own = squares.sum(-1, dtype=precision)
-    scale = (own * variance).sqrt()
+    covariance = _in_order(ranks, order).mul_(sorted_ranks).sum(-1, dtype=widest(values.device))
+    if sizes is None:
+        own = sum_of_squares(sorted_ranks)
+    else:
+        own = sorted_ranks.double().square().mul_(_in_order(sizes, order)).sum(-1)
+    scale = (own * (sum_of_squares(ranks) if variance is None else variance)).sqrt()
     return covariance / torch.where(scale == 0, 1, scale), (own == 0).expand_as(covariance)
 
 
