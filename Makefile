@@ -6,10 +6,11 @@ BIN := .venv/bin
 demo: .venv/installed  ## explanation methods compared on handwritten digits
 	$(BIN)/quantus-senc demo --out demo
 
-test: .venv/installed  ## lint, types, doctests and tests
+test: .venv/installed  ## lint, types, imports, doctests and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n auto --dist loadgroup
 
 .venv/installed: pyproject.toml constraints.txt

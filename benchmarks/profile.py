@@ -1,77 +1,105 @@
-"""Where SenC's time goes, by stage.
+"""Where the time of SenC goes, by stage.
 
     python -m benchmarks.profile --rows lenet,resnet18-16 --json profile.json
     python -m benchmarks.profile --rows vit --methods Saliency --masks 64 --device cuda
 
-The stages' functions are wrapped by timers, which wait for the device; the package is as it is, and the scores of a timed
-call must be those of an untimed one. A stage that calls another has only its own time. `benchmarks/README.md` says what
-each stage holds.
+Whole calls run under `torch.profiler`, in which the package marks its stages. Shares are with the profiler on, which records
+every operation of torch: stages of many small operations take longer than without. On a GPU each kernel is waited for, so that
+its time counts for the stage that launches it. `benchmarks/README.md` says what each stage holds.
 """
 
 import argparse
 import json
 import logging
+import os
+import time
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, record_function
+from torch.profiler import profile as profiler
 
-from benchmarks.launches import launches
+from benchmarks.calls import DATA, METHODS, TARGETS, call, explain_by_senc
 from benchmarks.models import MODELS
+from benchmarks.rows import Row, explain_by_quantus
 from benchmarks.speed import FEWER
-from benchmarks.stages import STAGES, Stopwatch
-from benchmarks.subjects import METHODS, Row, by_own, by_quantus
 from benchmarks.timing import environment
-from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 
-WAYS = {"quantus.explain": by_quantus, "quantus_senc.explain": by_own}
-
-
-def scores(row: Row, target: str, n_masks: int, how: dict[str, Any]) -> list[float]:
-    """A call of a metric that remembers nothing, without labels: segmentation is a stage."""
-    x, y = row.arrays
-    if target == "data":
-        return DataSensitivityConsistency(n_masks, disable_warnings=True)(row.model, x, y, **how)
-    layer = {"first_conv": row.first_conv(), "last_linear": row.last_linear()}[target]
-    metric = ParameterSensitivityConsistency(n_masks, layers=[layer], disable_warnings=True)
-    return metric(row.model, x[:1], y[:1], **how)
+STAGES = ("segment", "checks", "masks", "distinct", "perturb", "predict", "explain", "similarity", "estimate", "rest")
+_WHOLE = ("checks", "explain")  # all that happens within them counts for them
+EXPLAINERS = ("quantus.explain", "quantus_senc.explain")
 
 
-def profile(row: Row, method: str, target: str, way: str, n_masks: int, repeats: int) -> dict[str, Any]:
-    """Seconds of each stage in the fastest of some calls, after one that warms up."""
-    how = WAYS[way](row, method)
-    expected = scores(row, target, n_masks, how)
-    stopwatches = []
+def stage_seconds(events: list[Any]) -> dict[str, float]:
+    """Seconds of each stage, without the stages within it."""
+    seconds = dict.fromkeys(STAGES, 0.0)
+    marks = [event for event in events if event.name.startswith("senc.") and event.device_type == DeviceType.CPU]
+    around: list[tuple[float, str]] = []  # the end and the stage of each mark around the next
+    for mark in sorted(marks, key=lambda mark: (mark.time_range.start, -mark.time_range.end)):
+        while around and around[-1][0] <= mark.time_range.start:
+            around.pop()
+        outer = around[-1][1] if around else None
+        stage = outer if outer in _WHOLE else mark.name.removeprefix("senc.")
+        around.append((mark.time_range.end, stage))
+        taken = 1e-6 * (mark.time_range.end - mark.time_range.start)
+        seconds[stage] += taken
+        if outer is not None:
+            seconds[outer] -= taken
+    return seconds
+
+
+def gpu_counts(events: list[Any], n_passes: int) -> dict[str, float]:
+    """Kernels, and transfers between host and device, for each pass."""
+    names = Counter(event.name.split()[0] for event in events if event.device_type == DeviceType.CUDA)
+    n_copies = sum(event.name.startswith(("Memcpy HtoD", "Memcpy DtoH")) for event in events)
+    n_kernels = sum(n for name, n in names.items() if not name.startswith(("Memcpy", "Memset", "senc.")))
+    return {"kernels a pass": n_kernels / n_passes, "transfers a pass": n_copies / n_passes}
+
+
+def profile(row: Row, method: str, target: str, explainer: str, n_masks: int, repeats: int) -> dict[str, Any]:
+    """Seconds of each stage in the fastest of several calls, after one that warms up."""
+    on_gpu = row.device.type == "cuda"
+    explaining = explain_by_senc(row.model, method) if explainer == EXPLAINERS[1] else explain_by_quantus(row, method)
+    call(row.model, row.arrays, target, n_masks, explaining)
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    recorded = []
     for _ in range(repeats):
-        with Stopwatch(row.device) as stopwatch:
-            found = scores(row, target, n_masks, how)
-        if not np.array_equal(found, expected, equal_nan=True):
-            raise RuntimeError(f"timers change the scores of {row.name}, {method}: {expected} became {found}")
-        stopwatches.append(stopwatch)
-    best = min(stopwatches, key=lambda one: one.total)
-    n_pairs = n_masks * (len(row.inputs) if target == "data" else 1)
-    record = {"model": row.name, "method": method, "SenC of": target, "explain_func": way, "n_pairs": n_pairs}
-    record |= {"seconds": best.seconds, "passes": best.calls["similarity"]}
-    if row.device.type == "cuda":
-        record |= launches(lambda: scores(row, target, n_masks, how), best.calls["similarity"])
-    return record
+        with profiler(activities=activities, record_shapes=False, with_stack=False) as one:
+            start = time.perf_counter()
+            with record_function("senc.rest"):  # within it are all other marks
+                call(row.model, row.arrays, target, n_masks, explaining)
+            recorded.append((time.perf_counter() - start, one))
+    _, fastest = min(recorded, key=lambda taken_and_profile: taken_and_profile[0])
+    events = list(fastest.events())
+    n_passes = sum(event.name == "senc.similarity" and event.device_type == DeviceType.CPU for event in events)
+    n_pairs = n_masks * (len(row.inputs) if target == DATA else 1)
+    record = {"model": row.name, "method": method, "SenC of": target, "explain_func": explainer, "passes": n_passes}
+    record |= {"pairs": n_pairs, "seconds": stage_seconds(events)}
+    return record | (gpu_counts(events, n_passes) if on_gpu else {})
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """Markdown: microseconds a perturbed sample, and each stage's share of them."""
-    extra = [key for key in records[0] if key.endswith("a pass")]
-    head = ["model", "method", "SenC of", "explain_func", "passes", "µs", *STAGES, *extra]
+    """Markdown: microseconds of a perturbed sample, and each stage's share of them."""
+    counts = [key for key in records[0] if key.endswith("a pass")]
+    known = ["model", "method", "SenC of", "explain_func", "passes"]
+    head = [*known, "µs", *STAGES, *counts]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for record in records:
-        total = sum(record["seconds"].values())
-        sample = 1e6 / record["n_pairs"]
-        cells = [f"{1e2 * record['seconds'][stage] / total:.1f}% ({record['seconds'][stage] * sample:.3g})" for stage in STAGES]
-        cells += [f"{record[key]:.0f}" for key in extra]
-        known = [str(record[key]) for key in head[:5]]
-        lines.append(f"| {' | '.join([*known, f'{total * sample:.4g}', *cells])} |")
+        total, sample = sum(record["seconds"].values()), 1e6 / record["pairs"]
+        cells = [f"{value / total:.1%} ({value * sample:.3g})" for value in record["seconds"].values()]
+        cells += [f"{record[key]:.0f}" for key in counts]
+        lines.append(f"| {' | '.join([*(str(record[key]) for key in known), f'{total * sample:.4g}', *cells])} |")
     return "\n".join(lines)
+
+
+def n_masks_of_full_passes(row: Row, method: str, target: str) -> int:
+    """Masks of each image for which eight passes are full."""
+    n_images = len(row.inputs) if target == DATA else 1
+    return max(2, 8 * row.pass_size(method) // n_images)
 
 
 def main() -> None:
@@ -79,38 +107,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default=",".join(MODELS), help="models")
     parser.add_argument("--methods", help=f"of {', '.join(METHODS)}; by default all, fewer for large models")
-    parser.add_argument("--targets", default="data,first_conv,last_linear")
-    parser.add_argument("--ways", default=",".join(WAYS), help="whose explain_func")
-    parser.add_argument("--masks", type=int, help="of each image; by default so many that 8 passes are full")
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--explainers", default=",".join(EXPLAINERS))
+    parser.add_argument("--masks", type=int, help="of each image; by default so many that eight passes are full")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    os.environ["CUDA_LAUNCH_BLOCKING"] = "1"  # read when CUDA starts
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    found: dict[str, Any] = {"environment": environment(device), "records": []}
+    results: dict[str, Any] = {"environment": environment(device), "records": []}
     for name in options.rows.split(","):
-        row = Row.of(name, device)
+        row = Row.from_name(name, device)
         for method in options.methods.split(",") if options.methods else FEWER.get(name, METHODS):
             for target in options.targets.split(","):
-                n_masks = options.masks or n_full(row, method, target)
-                for way in options.ways.split(","):
-                    found["records"].append(profile(row, method, target, way, n_masks, options.repeats))
-                    logging.info("%s, %s, %s, %s", name, method, target, way)
+                n_masks = options.masks or n_masks_of_full_passes(row, method, target)
+                for explainer in options.explainers.split(","):
+                    results["records"].append(profile(row, method, target, explainer, n_masks, options.repeats))
+                    logging.info("%s, %s, %s, %s", name, method, target, explainer)
         if options.json:
-            options.json.write_text(json.dumps(found, indent=1))
-    print(", ".join(f"{key} {value}" for key, value in found["environment"].items()))
-    print(f"\n{table(found['records'])}")
-
-
-def n_full(row: Row, method: str, target: str) -> int:
-    """Masks of each image with which eight passes are full."""
-    n_images = len(row.inputs) if target == "data" else 1
-    return max(2, 8 * row.pass_size(method) // n_images)
+            options.json.write_text(json.dumps(results, indent=1))
+    print(", ".join(f"{key} {value}" for key, value in results["environment"].items()))
+    print(f"\n{table(results['records'])}")
 
 
 if __name__ == "__main__":

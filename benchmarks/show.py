@@ -6,45 +6,48 @@ from itertools import groupby
 import numpy as np
 from matplotlib import pyplot as plt
 
-from benchmarks.lineup import COLUMNS, FLOOR, LITERAL, METRICS, OURS, OURS_OWN, WEIGHTS
+from benchmarks.calls import TARGETS
+from benchmarks.lineup import COLUMNS, FLOOR, PAPER, SENC, SENC_QUANTUS, WEIGHTS
 
 _STYLE = {
-    OURS: ("o", "tab:blue", 1),
-    OURS_OWN: ("D", "tab:cyan", 1),
+    SENC_QUANTUS: ("o", "tab:blue", 1),
+    SENC: ("D", "tab:cyan", 1),
     WEIGHTS: ("s", "tab:purple", 0.7),
-    LITERAL: ("x", "tab:red", 0.9),
+    PAPER: ("x", "tab:red", 0.9),
 }
 _OTHER = zip(("v", "^", "<", ">", "*"), ("0.3", "0.5", "0.3", "0.5", "0.1"), strict=True)
 _STYLE |= {name: (*style, 0.8) for name, style in zip(COLUMNS[5:], _OTHER, strict=True)}
 
 
-def rows(found: dict) -> Iterator[tuple[dict, str, dict[str, np.ndarray], float]]:
+def rows(results: dict) -> Iterator[tuple[dict, str, dict[str, np.ndarray], float]]:
     """Line, metric, quartiles of each contender that ran (over the floor's median), and that median."""
-    for line in found["lines"]:
+    for line in results["lines"]:
         floor = next(one["microseconds"] for one in line["contenders"] if one["name"] == FLOOR)
         lowest = float(np.median(floor)) if floor else float("nan")
-        for metric in METRICS:
+        for metric in TARGETS:
             here = [one for one in line["contenders"] if metric in one["metrics"] and one["microseconds"]]
             quartiles = {one["name"]: np.percentile(one["microseconds"], [25, 50, 75]) / lowest for one in here}
             yield line, metric, quartiles, lowest
 
 
-def table(found: dict) -> str:
+def table(results: dict) -> str:
     """Markdown: microseconds of the floor, and how many times as much the others take."""
-    setting = ", ".join(f"{key} {value}" for key, value in found["environment"].items())
-    head = ["model", "method", "SenC of", "explained", "floor, µs", *COLUMNS[1:]]
+    setting = ", ".join(f"{key} {value}" for key, value in results["environment"].items())
+    head = ["model", "method", "SenC of", "share run", "floor, µs", *COLUMNS[1:]]
     lines = [setting, "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for line, metric, quartiles, lowest in rows(found):
+    for line, metric, quartiles, lowest in rows(results):
         there = {one["name"] for one in line["contenders"] if metric in one["metrics"]}
         low, _, high = quartiles.get(FLOOR, np.full(3, np.nan)) * lowest
         cells = [_cell(quartiles.get(name), name in there) for name in COLUMNS[1:]]
         floor = f"{lowest:.4g} ({low:.4g}-{high:.4g})"
         shares = [
-            one["explained"] for one in line["contenders"] if metric in one["metrics"] and one["name"] in (OURS, OURS_OWN)
+            one["share that is run"]
+            for one in line["contenders"]
+            if metric in one["metrics"] and one["name"] in (SENC_QUANTUS, SENC)
         ]
         share = next((f"{one:.1%}" for one in shares if one), "—")
         lines.append(f"| {line['model']} | {line['method']} | {metric} | {share} | {floor} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *notes(found)])
+    return "\n".join([*lines, "", *notes(results)])
 
 
 def _cell(quartiles: np.ndarray | None, takes_part: bool) -> str:
@@ -54,21 +57,21 @@ def _cell(quartiles: np.ndarray | None, takes_part: bool) -> str:
     return f"{median} ({low}-{high})"
 
 
-def notes(found: dict) -> list[str]:
-    """What there is to say of single cells, once for all cells it holds for."""
-    said = [
+def notes(results: dict) -> list[str]:
+    """Each note, with the cells that it is about."""
+    entries = [
         (f"{one['name']}: {note}", f"{line['model']}, {line['method']}, {' and '.join(one['metrics'])}")
-        for line in found["lines"]
+        for line in results["lines"]
         for one in line["contenders"]
         for note in one["notes"]
     ]
-    together = groupby(sorted(said), lambda entry: entry[0])
+    together = groupby(sorted(entries), lambda entry: entry[0])
     return [f"- {note} ({'; '.join(where for _, where in cells)})" for note, cells in together]
 
 
-def draw(found: dict) -> plt.Figure:
+def draw(results: dict) -> plt.Figure:
     """How many times the floor's time each contender takes, on a logarithmic axis."""
-    lines = list(rows(found))
+    lines = list(rows(results))
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.22 * len(lines)), layout="constrained")
     for name, (marker, colour, alpha) in _STYLE.items():
         places = [place for place, (_, _, quartiles, _) in enumerate(lines) if name in quartiles]

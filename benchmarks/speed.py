@@ -1,13 +1,13 @@
-"""Time of SenC per perturbed sample, over the time that model and explanation method take anyway, and of what there is else.
+"""Time of a perturbed sample of SenC and of other metrics, over the time of the model and the explanation method alone.
 
     python -m benchmarks.speed --json speed.json --figure speed.png      # one to two hours on two cores
     python -m benchmarks.speed --quick                                   # about 3 minutes
     python -m benchmarks.speed --rows vit --methods Saliency --device cuda --seconds 120
     python -m benchmarks.speed --redraw speed.json --figure speed.png    # table and figure of a run
 
-All contenders of a model and explanation method take turns in one process, after a round to warm up; medians and
-quartiles are over the rounds. What a call of SenC does once is timed apart, and counts as its share in a call with the
-default number of masks. `benchmarks/README.md` says what each column is.
+All contenders of a model and explanation method take turns in one process, after a round to warm up. Medians and quartiles
+are over the rounds. Where a call with the default number of masks takes too long, its time follows from two shorter runs.
+`benchmarks/README.md` says what each column is.
 """
 
 import argparse
@@ -20,10 +20,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.calls import METHODS
 from benchmarks.lineup import lineup, record
 from benchmarks.models import MODELS
+from benchmarks.rows import Row
 from benchmarks.show import draw, table
-from benchmarks.subjects import METHODS, Row
 from benchmarks.timing import environment, race
 
 # A sample of Integrated Gradients is 16 of these, of DeepLift 2: on a CPU such rows would take hours.
@@ -36,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=_names, default=list(MODELS), help=f"models, of {', '.join(MODELS)}")
     parser.add_argument("--methods", type=_names, help=f"of {', '.join(METHODS)}; by default all, fewer for large models")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=240, help="for each model, divided by its methods; roughly kept")
+    parser.add_argument("--seconds", type=float, default=240, help="for each model, divided by its methods; roughly")
     parser.add_argument("--quick", action="store_true", help="two models, two methods, 40 seconds a model, 3 rounds")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int)
@@ -60,7 +61,7 @@ def _names(text: str) -> list[str]:
 def measure(name: str, methods: list[str], options: argparse.Namespace) -> Iterator[dict]:
     """The lines of one model."""
     device = torch.device(options.device)
-    row = Row.of(name, device)
+    row = Row.from_name(name, device)
     for method in methods:
         start, seconds = time.perf_counter(), options.seconds / len(methods)
         contenders, by_batch = lineup(row, method, seconds)
@@ -70,24 +71,24 @@ def measure(name: str, methods: list[str], options: argparse.Namespace) -> Itera
 
 
 def main() -> None:
-    """Measure, or read what was measured; print a table, draw a figure and write JSON where asked."""
+    """Measure, or read an earlier measurement. Print a table; draw a figure and write JSON where asked."""
     options = arguments()
     warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if options.threads:
         torch.set_num_threads(options.threads)
     if options.redraw:
-        found = json.loads(options.redraw.read_text())
+        results = json.loads(options.redraw.read_text())
     else:
-        found = {"environment": environment(torch.device(options.device)), "rounds": options.rounds, "lines": []}
+        results = {"environment": environment(torch.device(options.device)), "rounds": options.rounds, "lines": []}
         for name in options.rows:
             for line in measure(name, options.methods or FEWER.get(name, METHODS), options):
-                found["lines"].append(line)
+                results["lines"].append(line)
                 if options.json:  # now, because runs are long
-                    options.json.write_text(json.dumps(found, indent=1))
-    print(table(found))
+                    options.json.write_text(json.dumps(results, indent=1))
+    print(table(results))
     if options.figure:
-        draw(found).savefig(options.figure, dpi=150)
+        draw(results).savefig(options.figure, dpi=150)
 
 
 if __name__ == "__main__":

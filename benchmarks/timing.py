@@ -11,8 +11,27 @@ from importlib.metadata import version
 
 import torch
 
-_LEAST = 2  # masks in the smallest run: SenC needs two; passes must be as full as in large runs
+_LEAST = 2  # masks, of which SenC needs two
 _FEWEST_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that runs on a number of masks (or perturbed samples) of each image.
+
+    Attributes
+    ----------
+    run
+        Takes the number.
+    samples
+        How many perturbed samples these are for all images.
+    n_run
+        How many of them are predicted or explained. A sample that equals another need not be. By default all of them.
+    """
+
+    run: Callable[[int], object]
+    samples: Callable[[int], int]
+    n_run: Callable[[int], int] | None = None
 
 
 @dataclass
@@ -22,89 +41,103 @@ class Contender:
     Attributes
     ----------
     name
-        The column of the table it stands in.
+        The column of the table.
     metrics
-        The rows of the table it stands in.
-    run
-        Takes the number of masks or perturbed samples of each image; returns how many perturbed samples that were in all, and
-        the seconds of what a call does once, however many they are.
-    usual
-        How many of them an image gets by default, over which what a call does once is spread; 0 if it has none.
-    weighed
-        How many masked samples are predicted and explained for so many masks, if equal ones are not repeated.
+        The rows of the table.
+    task
+        What it runs.
+    default
+        The number of masks or perturbed samples of an image by default; 0 if there is none.
     whole
-        A number with which passes are full; 0 if the number does not count.
+        A number for which passes are full; 0 if a run takes no number.
     smallest
         How many samples the smallest run predicts and explains, roughly.
     notes
         How it ran, or why it did not.
     size
-        What `run` is given in a timed run.
+        The number of a timed run.
     spent
         Seconds so far.
     runs
-        Seconds of each timed run, and of what it did once.
-    pairs
-        Perturbed samples of a run, repeated ones included.
+        For each round, the seconds of the smallest run, and of a run of `size`. The first are NaN where `size` is the default.
     """
 
     name: str
     metrics: tuple[str, ...]
-    run: Callable[[int], tuple[int, float]]
-    usual: int = 0
+    task: Task
+    default: int = 0
     whole: int = 1
-    weighed: Callable[[int], int] | None = None
     smallest: float = 4
     notes: set[str] = field(default_factory=set)
     size: int = 0
     spent: float = 0.0
     runs: list[tuple[float, float]] = field(default_factory=list)
-    pairs: int = 0
 
-    def clock(self, size: int, device: torch.device) -> tuple[float, float]:
-        """Seconds of one run, and of what it does once."""
+    @property
+    def least(self) -> int:
+        """The number of the smallest run."""
+        return max(self.whole, _LEAST)
+
+    def n_run(self, size: int) -> int:
+        """How many samples a run predicts or explains."""
+        return (self.task.n_run or self.task.samples)(size)
+
+    @property
+    def share_run(self) -> float:
+        """Which share of the perturbed samples of a default call is predicted and explained."""
+        return self.n_run(self.default) / self.task.samples(self.default)
+
+    def clock(self, size: int, device: torch.device) -> float:
+        """Seconds of one run."""
         start = time.perf_counter()
-        self.pairs, once = self.run(size)
+        self.task.run(size)
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start
         self.spent += seconds
-        return seconds, once
-
-    @property
-    def least(self) -> int:
-        """What `run` is given in the smallest run."""
-        return max(self.whole, _LEAST)
+        return seconds
 
     def turn(self, device: torch.device) -> None:
         """One round."""
-        self.runs.append(self.clock(self.size, device))
+        extrapolates = self.default and self.size != self.default
+        smallest = self.clock(self.least, device) if extrapolates else float("nan")
+        self.runs.append((smallest, self.clock(self.size, device)))
 
-    @property
-    def share(self) -> float:
-        """How many of the perturbed samples of a usual call are predicted and explained."""
-        return self.weighed(self.usual) / (self.usual * self.pairs / self.size) if self.weighed else 1.0
+    def once(self) -> list[float]:
+        """Seconds of what a run does once, whatever its size, in each round; NaN where `size` is the default.
+
+        The time of a run is assumed to be once + slope * samples that are run.
+        """
+        return [smallest - self._slope(smallest, seconds) * self.n_run(self.least) for smallest, seconds in self.runs]
 
     def microseconds(self) -> list[float]:
-        """Of a perturbed sample in each round, in a usual call: with its share in what the call does once."""
-        if not (self.usual and self.runs):
-            return [1e6 * seconds / self.pairs for seconds, _ in self.runs]
-        weighed = self.weighed(self.size) if self.weighed else self.pairs
-        usual = self.usual * self.pairs / self.size
-        return [1e6 * ((seconds - once) / weighed * self.share + once / usual) for seconds, once in self.runs]
+        """Of a perturbed sample of a default call, in each round."""
+        if not self.default or self.size == self.default:
+            return [1e6 * seconds / self.task.samples(self.size) for _, seconds in self.runs]
+        missing = self.n_run(self.default) - self.n_run(self.size)
+        samples = self.task.samples(self.default)
+        return [1e6 * (seconds + self._slope(smallest, seconds) * missing) / samples for smallest, seconds in self.runs]
+
+    def _slope(self, smallest: float, seconds: float) -> float:
+        """Seconds of a sample that is run."""
+        return (seconds - smallest) / max(self.n_run(self.size) - self.n_run(self.least), 1)
 
     def fit(self, seconds: float, sample: float, device: torch.device) -> None:
-        """Warm up, and choose a size with which a run takes about so many seconds, if one sample takes `sample`; the usual, if
-        that is possible.
+        """Warm up, and choose a size with which a run takes about so many seconds: the default, if that is possible.
+
+        Parameters
+        ----------
+        sample
+            Seconds that a sample takes at least.
         """
-        taken = self.clock(self.least, device)[0]
-        if self.weighed and self.weighed(self.usual) * sample < seconds:
-            self.size = self.usual
+        taken = self.clock(self.least, device)
+        if self.task.n_run and self.n_run(self.default) * sample < seconds:
+            self.size = self.default
             return
         self.size = (2 if taken > seconds else 4) * self.least
         while self.whole and taken < seconds:
-            growth = seconds / self.clock(self.size, device)[0]
-            larger = min(int(self.size * min(growth, 8)) // self.whole * self.whole, self.usual or 2**20)
+            growth = seconds / self.clock(self.size, device)
+            larger = min(int(self.size * min(growth, 8)) // self.whole * self.whole, self.default or 2**20)
             if growth < 2 or larger <= self.size:
                 break
             self.size = larger
@@ -113,8 +146,12 @@ class Contender:
 def race(contenders: list[Contender], rounds: int, seconds: float, by_batch: dict[int, float], device: torch.device) -> None:
     """Let contenders take turns until their share of so many seconds is spent, three times at the least.
 
-    One that would need too much of them, if each sample of its smallest run takes what one alone does, or fails, is left out.
-    `by_batch` has seconds a sample of the floor by batch size.
+    A contender that fails is left out. So is one whose smallest run would take more than half of the seconds.
+
+    Parameters
+    ----------
+    by_batch
+        Seconds of a sample of the floor, by batch size. Passes of one sample tell what the smallest run takes at most.
     """
     share = seconds / len(contenders)
     for contender in contenders:
@@ -133,7 +170,7 @@ def _try(contender: Contender, step: Callable[[], None]) -> None:
     """Run a step; leave the contender out if it fails."""
     try:
         step()
-    except Exception as error:  # whatever a contender cannot do is a result
+    except Exception as error:  # a contender may raise anything
         first_line = next(iter(str(error).splitlines()), "")
         contender.notes.add(f"left out: {type(error).__name__}: {first_line[:160]}")
         contender.size = 0
@@ -141,7 +178,7 @@ def _try(contender: Contender, step: Callable[[], None]) -> None:
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
-    """What a number needs to be compared with another."""
+    """Commit, date, machine and versions: what a number needs to be compared with another."""
     git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     packages = {name: version(name) for name in ("torch", "captum", "quantus", "numpy", "scipy")}

@@ -1,4 +1,4 @@
-"""The command `quantus-senc`: explanation methods compared by metrics, from a shell."""
+"""The command `quantus-senc`: compare explanation methods by metrics from a shell."""
 
 import argparse
 import io
@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from quantus_senc._cli_inputs import images_in, model_from, writable
-from quantus_senc._compare import compare
-from quantus_senc._method_set import DEFAULT_METHODS, available_methods
-from quantus_senc._metric_set import available_metrics
-from quantus_senc._text_table import text_table
+from quantus_senc.cli_inputs import images_in, model_from, writable
+from quantus_senc.comparison.compare import compare
+from quantus_senc.comparison.methods import DEFAULT_METHODS, available_methods
+from quantus_senc.comparison.metrics import available_metrics
+from quantus_senc.comparison.text_table import text_report
 
 _EXAMPLE = f"""
 example:
@@ -30,13 +30,13 @@ example:
 
       quantus-senc compare --model my_models:trained --data images.npz --out results
 
-  and open results/report.html. The scores are in results/scores.csv, one row a metric, method and image;
+  and open results/report.html. The scores are in results/scores.csv, one row per metric, method and image;
   quantus_senc.Comparison.load("results") reads them back.
 
-methods (those from "random" on explain nothing and serve for comparison):
+methods (those from "random" on are controls, which carry no information about the model):
   {", ".join(available_methods())}
 
-metrics:
+metrics ("SenC" is the published score; "SenC (regression)" estimates the same from fewer masks, without their shared noise):
   {", ".join(available_metrics())}
 
 exit codes: 0 done; 1 nothing could be scored; 2 bad input, said in one line; 130 interrupted.
@@ -44,15 +44,21 @@ exit codes: 0 done; 1 nothing could be scored; 2 bad input, said in one line; 13
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        As on a command line; by default those of the process.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # arrows and signs, where the terminal has none
+            stream.reconfigure(errors="replace")  # for terminals that cannot show arrows
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
-    except BrokenPipeError:  # whoever reads has read enough
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
     except (ValueError, OSError) as error:
@@ -66,37 +72,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="quantus-senc", description="Which explanation should I use for this model?")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_compare(commands)
+    return parser
 
-    demo = commands.add_parser("demo", help="compare explanation methods on handwritten digits, in about a minute")
-    demo.set_defaults(run=_demo)
-    demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for the results (default: %(default)s)")
-    demo.add_argument("--images", type=int, default=16, help="how many test images (default: %(default)s)")
-    demo.add_argument("--n-masks", type=int, default=500, help="masks for each image, at the most (default: %(default)s)")
 
-    own = commands.add_parser(
+def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("demo", help="compare explanation methods on handwritten digits, in about a minute")
+    parser.set_defaults(run=_demo)
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the results (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=16, help="number of test images (default: %(default)s)")
+    parser.add_argument("--n-masks", type=int, default=500, help="largest number of masks per image (default: %(default)s)")
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
         "compare",
         help="compare explanation methods on your model and images",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    own.set_defaults(run=_compare)
-    own.add_argument("--model", required=True, metavar="MODULE:FUNCTION", help="takes nothing, returns an nn.Module")
-    own.add_argument("--data", required=True, type=Path, metavar="NPZ", help="holds x, as the model takes it, and y, classes")
-    own.add_argument("--out", required=True, type=Path, help="folder for report.html, scores.csv and settings.json")
-    own.add_argument("--methods", type=_names, default=DEFAULT_METHODS, help=f"default: {','.join(DEFAULT_METHODS)}")
-    own.add_argument("--metrics", type=_names, help="default: all that apply to the data and the model")
-    own.add_argument("--images", type=int, metavar="N", help="only the first N images")
-    own.add_argument("--segment-func", help="slic, grid (images), window (series) or column (tables); default: by the data")
-    own.add_argument(
+    parser.set_defaults(run=_compare)
+    parser.add_argument("--model", required=True, metavar="MODULE:FUNCTION", help="takes nothing, returns an nn.Module")
+    parser.add_argument(
+        "--data", required=True, type=Path, metavar="NPZ", help="holds x, as the model takes it, and y, classes"
+    )
+    parser.add_argument("--out", required=True, type=Path, help="folder for report.html, scores.csv and settings.json")
+    parser.add_argument("--methods", type=_names, default=DEFAULT_METHODS, help=f"default: {','.join(DEFAULT_METHODS)}")
+    parser.add_argument("--metrics", type=_names, help="default: all that apply to the data and the model")
+    parser.add_argument("--images", type=int, metavar="N", help="use only the first N images")
+    parser.add_argument("--segment-func", help="slic, grid (images), window (series) or column (tables); default: by the data")
+    parser.add_argument(
         "--segment-func-kwargs", type=_settings, metavar="NAME=VALUE,...", help="such as pixels_per_segment=50 or patch_size=7"
     )
-    own.add_argument("--n-masks", type=masks, default=500, help="masks for each image, at the most, or all (default: 500)")
-    own.add_argument("--mask-rate", type=float, default=0.8, help="share of features that a mask eliminates (default: 0.8)")
-    own.add_argument("--tolerance", type=float, help="no more masks for an image whose standard error is that small")
-    own.add_argument("--seed", type=int, default=42, help="of masks and metrics (default: %(default)s)")
-    own.add_argument("--batch-size", type=int, default=64, help="images at a time (default: %(default)s)")
-    own.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: %(default)s)")
-    return parser
+    parser.add_argument("--n-masks", type=masks, default=500, help="largest number of masks per image, or all (default: 500)")
+    parser.add_argument("--mask-rate", type=float, default=0.8, help="share of features that a mask eliminates (default: 0.8)")
+    parser.add_argument("--tolerance", type=float, help="stop drawing masks for an image at this standard error")
+    parser.add_argument("--seed", type=int, default=42, help="of masks and metrics (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=64, help="images at a time (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: %(default)s)")
 
 
 def _names(text: str) -> list[str]:
@@ -104,7 +118,7 @@ def _names(text: str) -> list[str]:
 
 
 def masks(text: str) -> int | str:
-    """How many masks; argparse says this function's name of what it cannot read."""
+    """A number of masks. argparse shows the name of this function in its error message."""
     return text if text == "all" else int(text)
 
 
@@ -114,7 +128,7 @@ def _settings(text: str) -> dict[str, int | float]:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from quantus_senc import demo  # which needs scikit-learn
+    from quantus_senc import demo  # here, because it imports scikit-learn
 
     writable(options.out)
     demo.run(options.out, options.images, options.n_masks)
@@ -144,14 +158,11 @@ def _compare(options: argparse.Namespace) -> int:
     failed = result.summary().query("failure != ''")
     failures = [f"- {row.metric} for {row.method}: {row.failure}\n" for row in failed.itertuples()]
     if result.scores["score"].isna().all():
-        (options.out / "report.html").unlink(missing_ok=True)  # of another run
+        (options.out / "report.html").unlink(missing_ok=True)  # of an earlier run
         sys.stderr.writelines(["Nothing could be scored:\n", *failures])
         return 1
     page = result.report(options.out / "report.html")
-    sys.stdout.write(f"Mean over {len(x_batch)} images ± its standard error; * is the best:\n\n{text_table(result)}\n\n")
-    sys.stdout.writelines(f"- {sentence}\n" for sentence in result.verdict())
-    sys.stdout.writelines(failures)
-    sys.stdout.write(f"\nTables, pictures, settings: {page}\n")
+    sys.stdout.writelines([text_report(result), *failures, f"\nTables, pictures, settings: {page}\n"])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Explanation methods compared on handwritten digits: `quantus-senc demo`."""
+"""A comparison of explanation methods on handwritten digits: `quantus-senc demo`."""
 
 import sys
 from pathlib import Path
@@ -7,26 +7,29 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from quantus_senc._compare import compare
-from quantus_senc._method_set import DEFAULT_METHODS
-from quantus_senc._text_table import text_table
+from quantus_senc.comparison.compare import compare
+from quantus_senc.comparison.methods import DEFAULT_METHODS
+from quantus_senc.comparison.text_table import text_report
 
-SIZE = 32
-FEWEST_MASKS = 100  # for up to 49 features
-METHODS = (*DEFAULT_METHODS, "Sobel")
+_SIZE = 32  # pixels a side
+_FEWEST_MASKS = 100  # enough for the regression with up to 49 features
+_METHODS = (*DEFAULT_METHODS, "Sobel")
 
 
 def digits(n_test: int = 297) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Train and test images (N, 1, 32, 32) in [0, 1] with their labels (N,): scikit-learn's 1,797 digits, enlarged."""
+    """Train images, train labels, test images and test labels: scikit-learn's 1,797 digits, enlarged.
+
+    Images are of shape (N, 1, 32, 32) with values in [0, 1], labels of shape (N,).
+    """
     data = load_digits()
     images = torch.tensor(data.images, dtype=torch.float32)[:, None] / 16
-    images = nn.functional.interpolate(images, size=(SIZE, SIZE), mode="bilinear")
+    images = nn.functional.interpolate(images, size=(_SIZE, _SIZE), mode="bilinear")
     labels = torch.tensor(data.target)
     return images[:-n_test], labels[:-n_test], images[-n_test:], labels[-n_test:]
 
 
 def train(images: Tensor, labels: Tensor, n_epochs: int = 12) -> nn.Sequential:
-    """A small convolutional network for the digits, in evaluation mode; the same every time."""
+    """Train a small convolutional network on the digits, with a fixed seed; returns it in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = nn.Sequential(
@@ -51,24 +54,24 @@ def train(images: Tensor, labels: Tensor, n_epochs: int = 12) -> nn.Sequential:
 
 
 def run(out: Path, n_images: int = 16, n_masks: int = 500) -> None:
-    """Train, compare, print the table and what follows from it, and write the page.
+    """Train a network, compare methods, write means and verdict to the terminal, and the report and scores to a folder.
 
     Parameters
     ----------
     out
-        Folder for `report.html` and the scores; made if there is none.
+        Folder for `report.html` and the scores. It is created if it does not exist.
     n_images
-        How many test images to compare on, at most 297.
+        Number of test images, at most 297.
     n_masks
-        How many masks for each image, at the most; at least 100.
+        Largest number of masks per image, at least 100.
 
     Raises
     ------
     ValueError
         If there are too few masks or too many images.
     """
-    if n_masks < FEWEST_MASKS:
-        raise ValueError(f"n_masks={n_masks} is too few for the regression; pass at least {FEWEST_MASKS}")
+    if n_masks < _FEWEST_MASKS:
+        raise ValueError(f"n_masks={n_masks} is too few for the regression; pass at least {_FEWEST_MASKS}")
     images, labels, test_images, test_labels = digits()
     if not 1 <= n_images <= len(test_images):
         raise ValueError(f"n_images={n_images}, but there are {len(test_images)} test images; pass 1 to {len(test_images)}")
@@ -79,12 +82,11 @@ def run(out: Path, n_images: int = 16, n_masks: int = 500) -> None:
         model,
         test_images[:n_images],
         test_labels[:n_images],
-        methods=METHODS,
+        methods=_METHODS,
         n_masks=n_masks,
         segment_func_kwargs={"compactness": 0.1},  # superpixels that follow the strokes of grey images
         display_progressbar=sys.stderr.isatty(),
     )
-    sys.stdout.write(f"\nMean over {n_images} images ± its standard error; * is the best:\n\n{text_table(result)}\n\n")
-    sys.stdout.writelines(f"- {sentence}\n" for sentence in result.verdict())
+    sys.stdout.write(f"\n{text_report(result)}")
     result.save(out)
     sys.stdout.write(f"\nTables, pictures, settings: {result.report(out / 'report.html')}\n")

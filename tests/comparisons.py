@@ -5,8 +5,9 @@ import pandas as pd
 import torch
 
 from quantus_senc import Comparison
-from quantus_senc._consistency import Sensitivity
-from quantus_senc._examples import Examples
+from quantus_senc.comparison.examples import Examples
+from quantus_senc.core.masks import MaskDesign
+from quantus_senc.core.record import Sensitivity
 
 METRICS = {
     "SenC": ("Sensitivity consistency", "higher"),
@@ -48,19 +49,35 @@ def scattered(quality=QUALITY, methods=METHODS, n_images=20, spread=0.1, seed=0)
     }
 
 
-def typical(n_images=20, **parts):
+def typical(n_images=20, **kwargs):
     """SenC, faithfulness and randomisation of three methods and a control."""
-    settings = {"controls": ["random"], "seed": 0, "versions": {"quantus": "0.6.0"}, **parts.pop("settings", {})}
-    return comparison(scattered(n_images=n_images), errors={"SenC": 0.03}, settings=settings, **parts)
+    settings = {"controls": ["random"], "seed": 0, "versions": {"quantus": "0.6.0"}, **kwargs.pop("settings", {})}
+    return comparison(scattered(n_images=n_images), errors={"SenC": 0.03}, settings=settings, **kwargs)
 
 
-def record(m=9, seed=0, labels=None):
+def record(m=9, seed=0, labels=None, n_masks=20):
     draw = torch.Generator().manual_seed(seed)
     prediction, explanation = torch.rand(2, m, generator=draw, dtype=torch.float64)
     return Sensitivity(
-        labels, prediction, explanation, 0.25, torch.rand(64, generator=draw, dtype=torch.float64), 0.9,
-        torch.tensor([1e-9, 1e-8], dtype=torch.float64), 500, 1, "",
-    )  # fmt: skip
+        labels=labels,
+        prediction=prediction,
+        explanation=explanation,
+        score=0.25,
+        replicates=torch.rand(64, generator=draw, dtype=torch.float64),
+        reliability=0.9,
+        tie_tolerance=torch.tensor([1e-9, 1e-8], dtype=torch.float64),
+        weights=torch.rand(n_masks, 2, generator=draw, dtype=torch.float64),
+        constant=torch.arange(n_masks) == 3,
+        design=MaskDesign(
+            seed=2**63 + seed,
+            mask_rate=0.8,
+            streams=torch.tensor([seed]),
+            free=torch.arange(m)[None] != 1,
+            n_masks=(n_masks,),
+            exhaustive=(False,),
+        ),
+        undefined="",
+    )
 
 
 def examples(methods=METHODS, size=12, channels=3):

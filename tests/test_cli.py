@@ -64,10 +64,12 @@ def run(*changes, **options):
 
 
 def test_compare(folder, capsys):
-    assert run(methods="Saliency,Grad-CAM,random", metrics="SenC,Top-1,MPRT", images=3, seed=1) == 0
+    assert run(methods="Saliency,Grad-CAM,random", metrics="SenC (regression),Top-1,MPRT", images=3, seed=1) == 0
     shown = capsys.readouterr()
-    rows = [line.split() for line in shown.out.splitlines() if "±" in line][1:4]
-    assert [row[0] for row in rows] == ["SenC", "Top-1", "MPRT"]
+    rows = [line for line in shown.out.splitlines() if "±" in line][1:4]
+    assert [row.split("  ")[0] for row in rows] == ["SenC (regression) ↑", "Top-1 ↑", "MPRT ↓"]
+    sentences = [line for line in shown.out.splitlines() if line.startswith("- ")]
+    assert sentences[0].startswith("- Sensitivity consistency: ")
     assert "Tables, pictures, settings: out/report.html" in shown.out
     result = Comparison.load(folder / "out")
     assert result.scores["image"].nunique() == 3
@@ -129,15 +131,15 @@ def test_bad_command_line_is_exit_code_2(arguments, capsys):
 
 
 def test_nothing_scored_is_exit_code_1(folder, capsys):
-    assert run(methods="blob") == 1
-    assert "SenC for blob: 5 of 5 images have an explanation that no mask changes" in capsys.readouterr().err
+    assert run(methods="blob", metrics="SenC (regression)") == 1
+    assert "SenC (regression) for blob: 5 of 5 images have an explanation that no mask changes" in capsys.readouterr().err
     assert Comparison.load(folder / "out").scores["score"].isna().all()
 
 
 def test_report_of_another_run_does_not_stay_beside_new_scores(folder):
     assert run() == 0
     assert (folder / "out" / "report.html").exists()
-    assert run(methods="blob") == 1
+    assert run(methods="blob", metrics="SenC (regression)") == 1
     assert not (folder / "out" / "report.html").exists()
 
 
@@ -145,16 +147,16 @@ def test_terminals_without_arrows(folder):
     command = [COMMAND, "compare", "--model=some_models:trained", "--data=images.npz"]
     options = ["--out=out", "--methods=Saliency", "--metrics=Pixel Flipping"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    found = subprocess.run([*command, *options], capture_output=True, env=environment)
-    assert found.returncode == 0, found.stderr
-    assert b"Pixel Flipping" in found.stdout
-    assert found.stderr == b""  # no progress bar in a file
+    process = subprocess.run([*command, *options], capture_output=True, env=environment)
+    assert process.returncode == 0, process.stderr
+    assert b"Pixel Flipping" in process.stdout
+    assert process.stderr == b""  # no progress bar in a file
 
 
 def test_reader_that_has_read_enough(folder):
     command = f"set -o pipefail; {COMMAND} compare --help | head -1"
-    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-    assert (found.returncode, found.stderr) == (0, "")
+    process = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
 
 
 def test_help_teaches(capsys):
@@ -162,7 +164,15 @@ def test_help_teaches(capsys):
         main(["compare", "--help"])
     shown = capsys.readouterr().out
     assert exit.value.code == 0
-    for taught in ("numpy.savez", "my_models:trained", "Saliency", "Parameter SenC", "exit codes", "--tolerance"):
+    for taught in (
+        "numpy.savez",
+        "my_models:trained",
+        "Saliency",
+        "Parameter SenC",
+        "published score",
+        "exit codes",
+        "--tolerance",
+    ):
         assert taught in shown
 
 

@@ -1,0 +1,106 @@
+"""What the command line names, loaded and checked: a model, images, a folder."""
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import nn
+
+from quantus_senc.comparison.failures import error_line
+from quantus_senc.core.checks import check_known
+
+_SHAPES = {2: "tables (B, F)", 3: "series (B, C, T)", 4: "images (B, C, H, W)"}
+
+
+def model_from(specification: str, device: str) -> nn.Module:
+    """The model that a function returns, moved to a device.
+
+    Parameters
+    ----------
+    specification
+        "package.module:function", importable from the working directory.
+    device
+        A name of a device in torch, such as "cpu" or "cuda".
+
+    Raises
+    ------
+    ValueError
+        If there is no such function or device, or the function raises or returns something else.
+    """
+    module_name, colon, name = specification.partition(":")
+    if not (module_name and colon and name):
+        raise ValueError(f"--model {specification!r} must be module:function, such as my_models:trained")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # an import may raise anything
+        raise ValueError(f"--model {specification!r}: {module_name!r} cannot be imported ({error_line(error)})") from error
+    finally:
+        sys.path.pop(0)
+    check_known(f"function of {module_name!r}", name, [key for key, value in vars(module).items() if callable(value)])
+    try:
+        model = getattr(module, name)()
+    except (Exception, SystemExit) as error:  # and so may the function
+        raise ValueError(f"--model {specification!r}: the function raised {error_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"--model {specification!r}: the function returned a {type(model).__name__}, not a torch.nn.Module")
+    try:
+        return model.to(torch.device(device))
+    except Exception as error:  # torch raises many types of errors for a missing device
+        raise ValueError(f"--device {device!r}: {error_line(error)}") from error
+
+
+def images_in(path: Path, n_images: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """The arrays x and y of an .npz file, read without pickle.
+
+    Parameters
+    ----------
+    path
+        The file.
+    n_images
+        The number of images to return, from the first on; None for all.
+
+    Returns
+    -------
+    x, y
+        Images (B, C, H, W), series (B, C, T) or tables (B, F), and classes (B,).
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, an array is missing or has the wrong number of axes, or their lengths differ.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array, not x and y")
+        with loaded as file:
+            missing = [name for name in ("x", "y") if name not in file.files]
+            if missing:
+                raise ValueError(f"it holds no {' and no '.join(missing)}, but {', '.join(file.files) or 'nothing'}")
+            x_batch, y_batch = file["x"], file["y"]
+    except (OSError, ValueError, BadZipFile, AttributeError, TypeError, EOFError) as error:
+        raise ValueError(
+            f"--data {str(path)!r}: {error_line(error)}; save it with numpy.savez(path, x=images, y=classes)"
+        ) from error
+    if x_batch.ndim not in _SHAPES:
+        raise ValueError(f"--data {str(path)!r}: x of shape {x_batch.shape} must be {', '.join(_SHAPES.values())}")
+    if y_batch.ndim != 1 or len(y_batch) != len(x_batch):
+        raise ValueError(f"--data {str(path)!r}: y of shape {y_batch.shape} must be one class for each of {len(x_batch)} x")
+    if n_images is not None and not 1 <= n_images <= len(x_batch):
+        raise ValueError(f"--images {n_images}: the file has {len(x_batch)}; pass 1 to {len(x_batch)}")
+    return x_batch[:n_images], y_batch[:n_images]
+
+
+def writable(folder: Path) -> None:
+    """Create a folder, and raise ValueError if nothing can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"--out {str(folder)!r} cannot be written ({error.strerror or error})") from error

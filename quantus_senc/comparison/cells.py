@@ -1,0 +1,200 @@
+"""The cells of a comparison: the scores of one explanation method by one metric."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import nn
+from tqdm.auto import tqdm
+
+from quantus_senc.comparison.failures import error_line, records_by_image, undefined_reason
+from quantus_senc.comparison.methods import Method
+from quantus_senc.core.record import Sensitivity
+from quantus_senc.metrics.base import SensitivityConsistency
+from quantus_senc.metrics.data import DataSensitivityConsistency
+from quantus_senc.metrics.derived import DerivedMetric
+from quantus_senc.metrics.parameter import ParameterSensitivityConsistency
+from quantus_senc.model.arrays import copied, host_array, model_device
+from quantus_senc.model.state import preserved, seeded
+
+# Keyword arguments of the calls of data SenC metrics, by metric; see `DataSensitivityConsistency.shared_arguments`.
+SharedArguments = Mapping[DataSensitivityConsistency, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The scores of one method by one metric.
+
+    Attributes
+    ----------
+    scores, standard_errors
+        Of each image; NaN if there is none.
+    failure
+        Why no image has a score, or an empty string.
+    raised
+        Whether the method or the metric has raised an error.
+    """
+
+    scores: list[float]
+    standard_errors: list[float]
+    failure: str = ""
+    raised: bool = False
+
+
+@dataclass
+class MethodResult:
+    """What a comparison reads of one explanation method.
+
+    Attributes
+    ----------
+    cells
+        By the name of the metric.
+    seconds
+        The duration of the explanation of all images ("explanation") and of each metric.
+    attribution
+        The map of the first image, summed over channels; None if the method failed.
+    features, units
+        The records of the first image by the first data SenC metric and by the first parameter SenC metric (of its first
+        layer); None if there is no such metric, or it failed.
+    shared
+        Arguments of the data SenC metrics for the methods that follow.
+    """
+
+    cells: dict[str, Cell] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    attribution: np.ndarray | None = None
+    features: Sensitivity | None = None
+    units: Sensitivity | None = None
+    shared: dict[DataSensitivityConsistency, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A model and images on which methods are evaluated.
+
+    Attributes
+    ----------
+    model, x_batch, y_batch
+        As for `compare`, but as arrays.
+    batch_size
+        The number of images that methods and metrics get at a time.
+    seed
+        Of the random numbers that methods and metrics draw from global generators.
+    """
+
+    model: nn.Module
+    x_batch: np.ndarray
+    y_batch: np.ndarray
+    batch_size: int
+    seed: int
+
+    def evaluate(
+        self, name: str, method: Method, metrics: Mapping[str, Any], shared: SharedArguments, progress: "tqdm[Any]"
+    ) -> MethodResult:
+        """All cells of one method. A method or a metric that raises an error loses its own cells only.
+
+        Parameters
+        ----------
+        name, method, metrics
+            The method with its name, and the metrics by name.
+        shared
+            From the methods before. They stay the same for all metrics of this method: top-k agreement and another
+            estimator read the run of their metric, if it was called with the same arguments.
+        progress
+            Advanced by 1 per cell.
+        """
+        result = MethodResult()
+        progress.set_description(name)
+        start = time.perf_counter()
+        try:
+            maps = self.attributions(method)
+        except Exception as error:  # a method may raise anything
+            result.cells = dict.fromkeys(metrics, self._raised(f"the method failed: {error_line(error)}"))
+            progress.update(len(metrics))
+            return result
+        result.seconds["explanation"] = time.perf_counter() - start
+        result.attribution = maps[0].sum(0) if maps.ndim == 4 else maps[0]
+        for metric_name, metric in metrics.items():
+            progress.set_description(f"{name}: {metric_name}")
+            start = time.perf_counter()
+            cell = self.score(method, metric, maps, shared)
+            result.cells[metric_name], result.seconds[metric_name] = cell, time.perf_counter() - start
+            if not cell.raised:
+                _add_records(result, metric, shared)
+            progress.update()
+        return result
+
+    def attributions(self, method: Method) -> np.ndarray:
+        """The maps of all images by one method.
+
+        Raises
+        ------
+        ValueError
+            If the method does not return a map of real numbers for each image.
+        """
+        maps = []
+        with preserved(self.model), seeded(self.seed):
+            for start in range(0, len(self.x_batch), self.batch_size):
+                images = slice(start, start + self.batch_size)
+                inputs, targets = self.x_batch[images].copy(), self.y_batch[images].copy()  # a method may change them
+                kwargs = copied(method.explain_func_kwargs)
+                maps.append(host_array(method.explain_func(model=self.model, inputs=inputs, targets=targets, **kwargs)))
+        joined = np.concatenate(maps)
+        shape, dtype = joined.shape, joined.dtype
+        if len(shape) < 2 or shape[0] != len(self.x_batch) or dtype.kind not in "fiu":
+            raise ValueError(f"it returned maps of shape {shape} and type {dtype}; return a real map for each input")
+        return joined
+
+    def score(self, method: Method, metric: Any, maps: np.ndarray, shared: SharedArguments) -> Cell:
+        """The cell of one method and one metric."""
+        device, source = model_device(self.model), _data_senc(metric)
+        more: dict[str, Any] = {} if device.type == "cpu" else {"device": str(device)}
+        more |= {} if source is None else shared.get(source, {})
+        data: dict[str, Any] = {"x_batch": self.x_batch, "y_batch": self.y_batch, "a_batch": maps, "s_batch": None}
+        data |= {"explain_func_kwargs": method.explain_func_kwargs, "batch_size": self.batch_size}
+        if not isinstance(metric, SensitivityConsistency | DerivedMetric):
+            data = copied(data)  # other metrics may change what they are given
+        try:
+            with preserved(self.model), seeded(self.seed):
+                returned = metric(model=self.model, explain_func=method.explain_func, **data, **more)
+            scores = self._one_per_image(returned)
+            has_errors = isinstance(metric, SensitivityConsistency)
+            errors = self._one_per_image(metric.standard_errors) if has_errors else [np.nan] * len(scores)
+        except Exception as error:  # a metric may raise anything
+            return self._raised(error_line(error))
+        return Cell(scores, errors, undefined_reason(metric, scores, maps))
+
+    def _one_per_image(self, returned: Any) -> list[float]:
+        try:
+            scores = np.asarray(returned, dtype=np.float64)
+        except (TypeError, ValueError):
+            scores = np.empty(0)
+        if scores.shape != (len(self.x_batch),):
+            raise ValueError(
+                f"it returned a {type(returned).__name__}, not one number for each of {len(self.x_batch)} images; pass "
+                "a metric that returns no aggregate, no curve and no dict"
+            )
+        return scores.tolist()
+
+    def _raised(self, failure: str) -> Cell:
+        nan = [np.nan] * len(self.x_batch)
+        return Cell(nan, nan, failure, raised=True)
+
+
+def _data_senc(metric: Any) -> DataSensitivityConsistency | None:
+    """The data SenC metric that a metric is, or is derived from."""
+    source = metric.metric if isinstance(metric, DerivedMetric) else metric
+    return source if isinstance(source, DataSensitivityConsistency) else None
+
+
+def _add_records(result: MethodResult, metric: Any, shared: SharedArguments) -> None:
+    """Take from a metric that has just run: its arguments for other methods, and its record of the first image."""
+    source = _data_senc(metric)
+    if source is not None and source not in shared:
+        result.shared[source] = source.shared_arguments()
+    if isinstance(metric, DataSensitivityConsistency) and result.features is None:
+        result.features = records_by_image(metric)[0]
+    elif isinstance(metric, ParameterSensitivityConsistency) and result.units is None:
+        result.units = records_by_image(metric)[0]

@@ -1,0 +1,137 @@
+"""`quantus_senc.compare`: scores of explanation methods by several metrics, on the same images and model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from quantus_senc.comparison.cells import Evaluation, MethodResult
+from quantus_senc.comparison.examples import Examples
+from quantus_senc.comparison.methods import DEFAULT_METHODS, Method, named_methods
+from quantus_senc.comparison.metrics import named_metrics
+from quantus_senc.comparison.result import Comparison
+from quantus_senc.comparison.settings import metric_table, settings_of
+from quantus_senc.core.checks import check_inputs
+from quantus_senc.model.arrays import host_array
+from quantus_senc.model.explained_model import n_classes
+
+
+def compare(
+    model: nn.Module,
+    x_batch: ArrayLike | Tensor,
+    y_batch: ArrayLike | Tensor,
+    *,
+    methods: str | Sequence[str] | Mapping[str, Any] = DEFAULT_METHODS,
+    metrics: str | Sequence[str] | Mapping[str, Any] | None = None,
+    n_masks: int | str = 500,
+    mask_rate: float = 0.8,
+    tolerance: float | None = None,
+    seed: int = 42,
+    batch_size: int = 64,
+    display_progressbar: bool = False,
+    **kwargs: Any,
+) -> Comparison:
+    """Compare explanation methods by sensitivity consistency, faithfulness and randomisation metrics.
+
+    If a method or a metric raises an error, only its own scores are missing, and the result holds the reason. The images
+    are segmented once, and the masked images are predicted once, for all methods. The model is not changed.
+
+    Parameters
+    ----------
+    model
+        Returns (B, classes).
+    x_batch
+        Images (B, C, H, W), series (B, C, T) or tables (B, F); arrays or tensors.
+    y_batch
+        The classes to explain, (B,).
+    methods
+        Names of methods of `quantus_senc.explain` and of controls ("random", "fixed random", "blurred noise", "Sobel", "blob",
+        "input"); or a dict from any names to such names, to keywords of `explain`, to an `explain_func`, or to a pair of
+        an `explain_func` and its keywords. By default the six methods of the paper, and random maps.
+    metrics
+        Names of metrics; or a dict from any names to such names or to metrics, as for `quantus.evaluate`. Each metric must
+        return one number per image. None runs all metrics of `quantus_senc.default_metrics`.
+    n_masks, mask_rate, tolerance
+        Parameters of the sensitivity consistency metrics.
+    seed
+        Of all metrics.
+    batch_size
+        The number of images that metrics and methods get at a time. Metrics of Quantus that draw random numbers draw them
+        for each batch, so that their scores depend on it.
+    display_progressbar
+        Whether progress is shown.
+    kwargs
+        More parameters of `DataSensitivityConsistency`: `segment_func`, `segment_func_kwargs`, `perturb_baseline`.
+
+    Returns
+    -------
+    Comparison
+        With `to_frame`, `summary`, `agreement`, `verdict`, `save` and `report`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is wrong. It is raised before any score is computed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> result = compare(model, torch.rand(5, 4), [0, 1, 2, 0, 1], methods=["Saliency", "random"], metrics=["SenC", "MPRT"])
+    >>> result.summary()[["metric", "method"]].values.tolist()
+    [['SenC', 'Saliency'], ['SenC', 'random'], ['MPRT', 'Saliency'], ['MPRT', 'random']]
+    """
+    x_batch, y_batch = host_array(x_batch), host_array(y_batch)
+    check_inputs(model, x_batch, y_batch, None, batch_size)
+    method_by_name = named_methods(methods)
+    parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
+    metric_by_name = named_metrics(metrics, x_batch, model, n_classes=n_classes(model, x_batch, y_batch), **parameters)
+    described = metric_table(metric_by_name)
+    evaluation = Evaluation(model, x_batch, y_batch, batch_size, seed)
+    results = _results(evaluation, method_by_name, metric_by_name, display_progressbar)
+    seconds = {name: result.seconds for name, result in results.items()}
+    return Comparison(
+        _scores(results, metric_by_name),
+        described,
+        settings_of(model, x_batch, method_by_name, parameters | {"batch_size": batch_size}, seconds),
+        _examples(evaluation, results) if x_batch.ndim == 4 else None,
+    )
+
+
+def _results(
+    evaluation: Evaluation, methods: Mapping[str, Method], metrics: Mapping[str, Any], display_progressbar: bool
+) -> dict[str, MethodResult]:
+    """The result of every method. The metrics' shared arguments are handed on from method to method."""
+    results: dict[str, MethodResult] = {}
+    shared: dict[Any, Mapping[str, Any]] = {}
+    with tqdm(total=len(methods) * len(metrics), unit="score", disable=not display_progressbar) as progress:
+        for name, method in methods.items():
+            results[name] = evaluation.evaluate(name, method, metrics, shared, progress)
+            shared = shared | results[name].shared
+    return results
+
+
+def _scores(results: Mapping[str, MethodResult], metrics: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per metric, method and image."""
+    rows = [
+        (metric, method, image, score, error, cell.failure)
+        for metric in metrics
+        for method, result in results.items()
+        for cell in [result.cells[metric]]
+        for image, (score, error) in enumerate(zip(cell.scores, cell.standard_errors, strict=True))
+    ]
+    return pd.DataFrame(rows, columns=["metric", "method", "image", "score", "standard_error", "failure"])
+
+
+def _examples(evaluation: Evaluation, results: Mapping[str, MethodResult]) -> Examples:
+    """The first image, with a map and records of each method that has them."""
+    return Examples(
+        image=evaluation.x_batch[0],
+        target=int(evaluation.y_batch[0]),
+        maps={name: result.attribution for name, result in results.items() if result.attribution is not None},
+        features={name: result.features for name, result in results.items() if result.features is not None},
+        units={name: result.units for name, result in results.items() if result.units is not None},
+    )

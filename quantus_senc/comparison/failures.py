@@ -1,0 +1,46 @@
+"""Reasons, in words, why there is no score."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from quantus_senc.core.record import Sensitivity
+from quantus_senc.metrics.base import SensitivityConsistency
+from quantus_senc.metrics.derived import DerivedMetric
+
+
+def error_line(error: BaseException) -> str:
+    """The class of an error and the first line of its message.
+
+    Examples
+    --------
+    >>> error_line(ValueError("no gradient\\nat layer 3")), error_line(KeyboardInterrupt())
+    ('ValueError: no gradient', 'KeyboardInterrupt')
+    """
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+
+
+def undefined_reason(metric: Any, scores: list[float], maps: np.ndarray) -> str:
+    """Why none of the images has a score, as the records of the metric or the maps (B, ...) tell; empty if one has a score."""
+    if not np.isnan(scores).all():
+        return ""
+    source = metric.metric if isinstance(metric, DerivedMetric) else metric
+    if isinstance(source, SensitivityConsistency):
+        reasons = Counter(record.undefined for record in records_by_image(source) if record.undefined)
+    else:
+        reasons = Counter(_flaw(values) for values in maps)
+    return "; ".join(f"{count} of {len(scores)} images have {reason}" for reason, count in reasons.most_common())
+
+
+def records_by_image(metric: SensitivityConsistency) -> list[Sensitivity]:
+    """One record per image from the last call of a metric: that of the first layer, if there are several layers."""
+    sensitivities = metric.sensitivities
+    return next(iter(sensitivities.values())) if isinstance(sensitivities, dict) else sensitivities
+
+
+def _flaw(values: np.ndarray) -> str:
+    if not np.isfinite(values).all():
+        return "an attribution that is not finite"
+    return "a constant attribution" if values.max() == values.min() else "a score that is not finite"

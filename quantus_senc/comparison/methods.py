@@ -1,0 +1,92 @@
+"""The explanation methods that a comparison runs, by name."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from quantus_senc.controls import CONTROLS
+from quantus_senc.core.checks import check_explain_func, check_known
+from quantus_senc.explainers.explain import explain
+from quantus_senc.explainers.methods import METHODS, method_named
+
+DEFAULT_METHODS = ("Saliency", "GuidedBackprop", "IntegratedGradients", "LRP", "GradCAM", "DeepLift", "random")
+
+
+@dataclass(frozen=True)
+class Method:
+    """An explanation method in the form in which metrics of Quantus take it."""
+
+    explain_func: Callable[..., Any]
+    explain_func_kwargs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is one of `CONTROLS`, which carry no information about the model."""
+        function = self.explain_func
+        while isinstance(function, functools.partial):
+            function = function.func
+        return function in CONTROLS.values()
+
+    def __str__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.explain_func_kwargs.items())
+        return f"{getattr(self.explain_func, '__name__', repr(self.explain_func))}({arguments})"
+
+
+def available_methods() -> list[str]:
+    """Names of explanation methods and controls.
+
+    Examples
+    --------
+    >>> available_methods()[:2], available_methods()[-2:]
+    (['Saliency', 'Gradient'], ['blob', 'input'])
+    """
+    return [*METHODS, *CONTROLS]
+
+
+def named_methods(methods: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Method]:
+    """The methods of a comparison, by the names that they have in it.
+
+    Parameters
+    ----------
+    methods
+        Names of methods of `quantus_senc.explain` and of controls; or a dict from any name to one of these names, to keywords
+        of `explain` (whose `method` is the name of the entry, unless it is among them), to an `explain_func`, or to a pair of
+        an `explain_func` and its keywords.
+
+    Raises
+    ------
+    ValueError
+        If a method is unknown, with the nearest known name.
+    """
+    if isinstance(methods, str):
+        methods = [methods]
+    if not isinstance(methods, Mapping | Sequence):
+        raise ValueError(f"methods={methods!r} must be names, or a dict from names to methods")
+    if not isinstance(methods, Mapping):
+        methods = {name: name for name in methods}
+    if not methods:
+        raise ValueError(f"methods={methods!r} must name at least one; known: {', '.join(available_methods())}")
+    return {str(name): _method(str(name), value) for name, value in methods.items()}
+
+
+def _method(name: str, value: Any) -> Method:
+    if isinstance(value, str):
+        return _available_method(value)
+    if isinstance(value, Mapping):
+        method = _available_method(str(value.get("method", name)))
+        kwargs = {key: item for key, item in value.items() if key != "method"}
+        return Method(method.explain_func, method.explain_func_kwargs | kwargs)
+    explain_func, kwargs = value if isinstance(value, tuple) and len(value) == 2 else (value, {})
+    check_explain_func(explain_func, kwargs)
+    return Method(explain_func, dict(kwargs))
+
+
+def _available_method(name: str) -> Method:
+    if name in CONTROLS:
+        return Method(CONTROLS[name])
+    try:
+        return Method(explain, {"method": method_named(name)})
+    except ValueError:
+        check_known("method", name, available_methods())
+        raise

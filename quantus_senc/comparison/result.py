@@ -1,0 +1,186 @@
+"""`quantus_senc.Comparison`: scores of explanation methods by several metrics, and what follows from them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quantus_senc.comparison.agreement import agreement
+from quantus_senc.comparison.examples import Examples
+from quantus_senc.comparison.folder import read_folder, write_folder
+from quantus_senc.comparison.report import report
+from quantus_senc.comparison.summary import ScoreArrays, summary
+from quantus_senc.comparison.verdict import verdict
+
+_SCORE_COLUMNS = {"metric": str, "method": str, "image": np.int64, "score": float, "standard_error": float, "failure": str}
+_METRIC_COLUMNS = {"metric": str, "category": str, "direction": str, "why": str, "parameters": str}
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Scores of explanation methods by several metrics, on the same images and model.
+
+    Attributes
+    ----------
+    scores
+        One row per metric, method and image, in columns `metric`, `method`, `image` (a number), `score` (NaN if there is
+        none), `standard_error` (of the score, from random masks; NaN if it is unknown) and `failure` (why there are no scores
+        of this metric and method, or an empty string).
+    metrics
+        One row per metric, in columns `metric`, `category` (such as "Faithfulness"), `direction` ("higher" or "lower",
+        whichever is better), `why` (how the direction is known) and `parameters`.
+    settings
+        How the scores came about, in values that JSON can hold. The list `controls` holds the names of methods that carry no
+        information about the model, such as random maps.
+    examples
+        One image with its maps and sensitivities, for figures.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a direction is unknown, a metric of the scores is not in `metrics`, a row occurs twice, or
+        `controls` is not a list.
+    """
+
+    scores: pd.DataFrame
+    metrics: pd.DataFrame
+    settings: dict[str, Any]
+    examples: Examples | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", _checked("scores", self.scores, _SCORE_COLUMNS, ["metric", "method", "image"]))
+        object.__setattr__(self, "metrics", _checked("metrics", self.metrics, _METRIC_COLUMNS, ["metric"]))
+        unknown = sorted(set(self.metrics["direction"]) - {"higher", "lower"})
+        if unknown:
+            raise ValueError(f"metrics hold directions {unknown}; write 'higher' or 'lower', whichever is better")
+        controls = self.settings.get("controls", [])
+        if not isinstance(controls, list):
+            raise ValueError(f"settings hold controls={controls!r}, which is no list; put the names of methods in one")
+        missing = sorted(set(self.scores["metric"]) - set(self.metrics["metric"]))
+        if missing:
+            raise ValueError(f"scores are of metrics {missing} that `metrics` has no row for; add one for each")
+
+    def __repr__(self) -> str:
+        counts = (f"{self.scores[column].nunique()} {column}s" for column in ("metric", "method", "image"))
+        return f"Comparison of {', '.join(counts)}; see summary(), agreement(), verdict(), report(path)"
+
+    def to_frame(self) -> pd.DataFrame:
+        """A copy of the scores, one row per metric, method and image."""
+        return self.scores.copy()
+
+    def summary(self) -> pd.DataFrame:
+        """Mean scores, one row per metric and method, in the order in which they first appear in `scores`.
+
+        Returns
+        -------
+        DataFrame
+            Columns `metric`; `method`; `n_images`, the number of images with a score; `mean`; `error`, the standard error of
+            the mean from the spread of the images, NaN for fewer than two; `mask_error`, the part of the error that more masks
+            would remove, NaN if it is unknown; `rank`, 1 for the best method in the direction of the metric, where ties
+            share the mean of their ranks, NaN without a mean; `failure`.
+        """
+        return summary(self.scores, self.metrics)
+
+    def agreement(self, n_resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+        """Kendall's tau-b between the rankings of methods by every two metrics, with a bootstrap interval over images.
+
+        Every resample draws the same images for all metrics and methods. Means leave out images without a score.
+
+        Parameters
+        ----------
+        n_resamples
+            The number of bootstrap resamples.
+        seed
+            Of the bootstrap.
+
+        Returns
+        -------
+        DataFrame
+            One row per pair, in columns `metric_a`, `metric_b`, `n_methods` (with scores by both), `tau`, and `low` and
+            `high`, the 95 % percentile interval. They are NaN for fewer than three methods or a metric that ties all of them;
+            the interval is also NaN for a single image.
+
+        Raises
+        ------
+        ValueError
+            If `n_resamples` is less than 1.
+        """
+        return agreement(ScoreArrays.from_frames(self.scores, self.metrics), n_resamples, seed)
+
+    def verdict(self) -> list[str]:
+        """Sentences on the best methods, the ranks of controls, the agreement of metrics, and missing scores."""
+        arrays = ScoreArrays.from_frames(self.scores, self.metrics)
+        return verdict(arrays, self.metrics, self.agreement(), list(self.settings.get("controls", [])))
+
+    def report(self, path: str | Path) -> Path:
+        """Write a web page with the verdict, tables, figures and settings, in one file; returns its path.
+
+        Parameters
+        ----------
+        path
+            The file to write, such as "report.html".
+
+        Raises
+        ------
+        ValueError
+            If there are no scores.
+        OSError
+            If the page cannot be written.
+        """
+        page, path = report(self), Path(path)
+        try:
+            path.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise OSError(f"path={str(path)!r} cannot be written ({error}); pass a file in a folder that exists") from error
+        return path
+
+    def save(self, folder: str | Path) -> None:
+        """Write `scores.csv`, `metrics.csv`, `settings.json` and, if there are examples, `examples.npz` in a folder.
+
+        Parameters
+        ----------
+        folder
+            It is created if it does not exist.
+
+        Raises
+        ------
+        TypeError
+            If JSON cannot hold the settings.
+        OSError
+            If the folder cannot be written.
+        """
+        write_folder(folder, self.scores, self.metrics, self.settings, self.examples)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Comparison":
+        """Read the comparison that `save` has written, bit for bit.
+
+        Parameters
+        ----------
+        folder
+            As for `save`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder holds no comparison.
+        ValueError
+            If its files cannot be read.
+        """
+        return cls(*read_folder(folder))
+
+
+def _checked(name: str, frame: pd.DataFrame, columns: dict[str, Any], key: list[str]) -> pd.DataFrame:
+    """A copy of a frame with these columns in these types."""
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(f"{name} lack the columns {missing}; pass a frame with {list(columns)}")
+    if frame[key].isna().any(axis=None):
+        raise ValueError(f"{name} hold NaN among {key}; give every row all of them")
+    twice = frame.loc[frame.duplicated(key), key]
+    if len(twice):
+        raise ValueError(f"{name} hold {twice.iloc[0].to_dict()} more than once; keep one row of it")
+    empty = {column: "" for column, kind in columns.items() if kind is str}
+    return frame[list(columns)].fillna(empty).astype(columns).reset_index(drop=True)

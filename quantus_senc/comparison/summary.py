@@ -1,0 +1,114 @@
+"""Means, standard errors and ranks of explanation methods, one metric at a time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+from scipy.stats import rankdata
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreArrays:
+    """The scores of a comparison as arrays. NaN stands for a score that is missing or not finite.
+
+    Attributes
+    ----------
+    metrics, methods
+        Names, in the order in which they first appear in the scores.
+    sign
+        1 if higher scores are better, -1 if lower scores are better.
+    scores, standard_errors
+        Of each image. A standard error is NaN if it is unknown, or if there is no score.
+    """
+
+    metrics: list[str]
+    methods: list[str]
+    sign: Float64[np.ndarray, " metrics"]
+    scores: Float64[np.ndarray, "metrics methods images"]
+    standard_errors: Float64[np.ndarray, "metrics methods images"]
+
+    @classmethod
+    def from_frames(cls, scores: pd.DataFrame, metrics: pd.DataFrame) -> "ScoreArrays":
+        """From `Comparison.scores` and `Comparison.metrics`."""
+        (metric, names), (method, methods), (image, images) = (
+            pd.factorize(scores[column]) for column in ("metric", "method", "image")
+        )
+        both = np.full((2, len(names), len(methods), len(images)), np.nan)
+        both[:, metric, method, image] = scores[["score", "standard_error"]].to_numpy(dtype=float).T
+        both[:, ~np.isfinite(both[0])] = np.nan
+        directions = metrics.set_index("metric")["direction"].loc[names]
+        return cls(list(names), list(methods), np.where(directions == "lower", -1.0, 1.0), both[0], both[1])
+
+    def n_images(self) -> int:
+        """The number of images with a score by any metric for any method."""
+        return int(np.isfinite(self.scores).any((0, 1)).sum())
+
+    def means(self) -> Float64[np.ndarray, "metrics methods"]:
+        """Means over the images that have a score."""
+        return _mean(self.scores)
+
+    def errors(self) -> Float64[np.ndarray, "metrics methods"]:
+        """Standard errors of the means, from the spread of the images; NaN for fewer than two images."""
+        return _standard_error(self.scores)
+
+    def ranks(self) -> Float64[np.ndarray, "metrics methods"]:
+        """Ranks of the means. Rank 1 is the best in the direction of the metric; ties share the mean of their ranks."""
+        return rankdata(-comparable(self.sign[:, None] * self.means()), axis=1, nan_policy="omit")
+
+    def leads(self, metric: int, method: int) -> tuple[Float64[np.ndarray, " methods"], Float64[np.ndarray, " methods"]]:
+        """Mean differences by which a method is better than each method, and their standard errors.
+
+        A difference is taken image by image, over the images that have scores for both methods.
+        """
+        differences = self.sign[metric] * (self.scores[metric, method] - self.scores[metric])
+        return _mean(differences), _standard_error(differences)
+
+
+def comparable(means: Float64[np.ndarray, "*n methods"]) -> Float64[np.ndarray, "*n methods"]:
+    """Means relative to the largest magnitude, rounded to 12 decimals.
+
+    The rounding makes means of the same scores equal if they differ only by the order of summation.
+    """
+    largest = np.abs(means).max(-1, keepdims=True, initial=0, where=~np.isnan(means))
+    return np.round(means / np.where(largest > 0, largest, 1), 12)
+
+
+def summary(scores: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """One row per metric and method; see `Comparison.summary`."""
+    arrays = ScoreArrays.from_frames(scores, metrics)
+    index = pd.MultiIndex.from_product([arrays.metrics, arrays.methods], names=["metric", "method"])
+    columns = {
+        "n_images": np.isfinite(arrays.scores).sum(-1),
+        "mean": arrays.means(),
+        "error": arrays.errors(),
+        "mask_error": _mask_errors(arrays),
+        "rank": arrays.ranks(),
+    }
+    table = pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
+    failures = scores[scores["failure"] != ""].groupby(["metric", "method"], sort=False)["failure"].first()
+    table["failure"] = failures.reindex(index).fillna("").astype(str)
+    return table.reset_index()
+
+
+def _mask_errors(arrays: ScoreArrays) -> Float64[np.ndarray, "metrics methods"]:
+    """The part of the standard error of a mean that random masks contribute."""
+    present = np.isfinite(arrays.scores)
+    n_images = present.sum(-1)
+    squares = np.square(np.where(present, arrays.standard_errors, 0.0)).sum(-1)
+    return np.sqrt(squares) / np.where(n_images > 0, n_images, np.nan)
+
+
+def _mean(values: Float64[np.ndarray, "*n images"]) -> Float64[np.ndarray, "*n"]:
+    """The mean of the finite values."""
+    present = np.isfinite(values)
+    count = present.sum(-1)
+    return np.where(present, values, 0.0).sum(-1) / np.where(count > 0, count, np.nan)
+
+
+def _standard_error(values: Float64[np.ndarray, "*n images"]) -> Float64[np.ndarray, "*n"]:
+    """The standard error of the mean of the finite values, with n - 1 in the variance."""
+    present = np.isfinite(values)
+    count = present.sum(-1)
+    squares = np.where(present, np.square(values - _mean(values)[..., None]), 0.0).sum(-1)
+    return np.sqrt(squares / np.where(count > 1, count * (count - 1), np.nan))

@@ -1,0 +1,217 @@
+"""The loop over masks: rounds of masks for the images that need more, their weights, and the records at the end."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from quantus_senc.core.distinct import first_occurrences, mask_keys
+from quantus_senc.core.estimators import Estimate
+from quantus_senc.core.masks import MaskDesign
+from quantus_senc.core.plan import Plan
+from quantus_senc.core.record import CONSTANT, FINAL, NAN_ATTRIBUTION, NAN_PREDICTION, Sensitivity
+from quantus_senc.core.stages import stage
+from quantus_senc.core.table import KnownWeights, Pairs, WeightTable
+
+_PAIRS = 2**16  # pairs of an image and a mask that are weighed at a time
+
+# Takes pairs, and what to call with the number of pairs after each pass. Returns the weights (p, 2) and whether attributions
+# are constant (p,), on the host.
+Weigh = Callable[[Pairs, Callable[[int], object]], tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Unperturbed:
+    """What the records of a batch need to know of its unperturbed images, on the host.
+
+    Attributes
+    ----------
+    predictions
+        P° of each image.
+    unranked
+        Whether the attribution of each image is constant.
+    rounding
+        How far a prediction may be wrong, relative to itself.
+    labels
+        The features of each image; None for the units of a layer.
+    """
+
+    predictions: Float64[Tensor, " n"]
+    unranked: Bool[Tensor, " n"]
+    rounding: float
+    labels: Int64[Tensor, "n *spatial"] | None
+
+
+class MaskRun:
+    """The run of all masks of a batch of images.
+
+    Parameters
+    ----------
+    plan
+        How many masks an image gets, and how sensitivities are estimated.
+    design
+        The masks of each image, on the model's device; of one row where all images share them.
+    unperturbed
+        The images themselves.
+    progress
+        Is told of every pair of an image and a mask.
+    differing
+        The features of each row that differ from the baseline: masks that agree in these leave the same sample.
+    known
+        For each image what an earlier run has shown.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        design: MaskDesign,
+        unperturbed: Unperturbed,
+        progress: "tqdm[Any]",
+        differing: Bool[Tensor, "r m"],
+        known: list[KnownWeights] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.design = design
+        self.unperturbed = unperturbed
+        self.progress = progress
+        self.differing = differing
+        self.known = known if plan.repeats else None
+        self.tables = [WeightTable.empty() for _ in unperturbed.predictions]
+
+    def records(self, weigh: Weigh) -> list[Sensitivity]:
+        """Weigh as many masks of each image as it takes, and score the images."""
+        active, start, checkpoints = list(range(len(self.tables))), 0, self.plan.checkpoints()
+        while active:
+            stop = min([*map(self._most_masks, active), *checkpoints[:1]])
+            self._append(active, start, stop, weigh)
+            start, active = stop, [image for image in active if self._most_masks(image) > stop]
+            if checkpoints[:1] == [stop]:
+                del checkpoints[0]
+                done = self._done(active)
+                self.progress.total -= sum(self._most_masks(image) - stop for image in done)
+                active = [image for image in active if image not in done]
+        return self._scored(list(range(len(self.tables))))
+
+    def _most_masks(self, image: int) -> int:
+        return self.design.n_masks[self.design.row_of(image)]
+
+    def _append(self, images: list[int], start: int, stop: int, weigh: Weigh) -> None:
+        """Add the masks with the numbers from `start` to `stop` to the tables of some images."""
+        before = self.progress.n
+        waiting: list[Pairs] = []
+        first: dict[int, Tensor] = {}
+        for image in images:
+            self.tables[image].extend(stop)
+        for row, members in groupby(images, self.design.row_of):
+            keys = self._keys(row, stop)
+            first[row] = first_occurrences(keys)
+            new = (first[row] == torch.arange(stop)).nonzero()[:, 0]
+            for pairs in self._unknown(list(members), new[new >= start], keys):
+                waiting.append(pairs)
+                if sum(map(len, waiting)) >= _PAIRS:
+                    self._weigh(waiting, weigh)
+                    waiting = []
+        self._weigh(waiting, weigh)
+        for image in images:
+            self.tables[image].repeat(first[self.design.row_of(image)][start:])
+        self.progress.update(len(images) * (stop - start) - (self.progress.n - before))
+
+    @stage("distinct")
+    def _keys(self, row: int, stop: int) -> Int64[Tensor, " k"]:
+        """Integers that are equal for masks that leave the same sample, if the sample gives the same again."""
+        if not self.plan.repeats:
+            return torch.arange(stop)
+        masks = self.design.row_masks(row, 0, stop)
+        return torch.cat([mask_keys(one & self.differing[row]).cpu() for one in masks])
+
+    def _unknown(self, images: list[int], numbers: Int64[Tensor, " k"], keys: Int64[Tensor, " _"]) -> Iterator[Pairs]:
+        """Pairs of images, which share their masks, and new masks; what an earlier run has shown goes into the tables."""
+        changes = torch.full((len(numbers),), torch.nan, dtype=torch.float64)
+        if self.known is not None:
+            (image,), known = images, self.known[images[0]]
+            there, rows = known.lookup(keys[numbers])
+            if known.of_same_method:
+                self.tables[image].put(numbers[there], known.weights[rows[there]], known.constant[rows[there]])
+                numbers, changes = numbers[~there], changes[~there]
+            else:
+                changes[there] = 1 - known.weights[rows[there], 0]
+        size = max(_PAIRS // len(images), 1)
+        for chunk, change in zip(numbers.split(size), changes.split(size), strict=True):
+            yield Pairs.from_grid(images, chunk, change, self.design)
+
+    def _weigh(self, waiting: list[Pairs], weigh: Weigh) -> None:
+        pairs = Pairs.join(waiting) if waiting else None
+        if not pairs:
+            return
+        weights, constant = weigh(pairs, self.progress.update)
+        images, counts = pairs.images.unique_consecutive(return_counts=True)
+        parts = (values.split(counts.tolist()) for values in (pairs.numbers, weights, constant))
+        for image, *rows in zip(images.tolist(), *parts, strict=True):
+            self.tables[image].put(*rows)
+
+    def _done(self, images: list[int]) -> list[int]:
+        """The images that are within the tolerance, or will never have a score; the progress bar shows the mean error."""
+        drawn = [image for image in images if not self.design.exhaustive[self.design.row_of(image)]]
+        records = dict(zip(drawn, self._scored(drawn), strict=True))
+        errors = [record.standard_error for record in records.values() if not math.isnan(record.standard_error)]
+        if errors:
+            self.progress.set_postfix_str(f"standard error {sum(errors) / len(errors):.3f}")
+        tolerance = self.plan.tolerance
+        if tolerance is None:
+            return []
+        return [image for image, record in records.items() if record.undefined in FINAL or record.standard_error <= tolerance]
+
+    @stage("estimate")
+    def _scored(self, images: list[int]) -> list[Sensitivity]:
+        """The records of some images; those that had the same masks are estimated together."""
+        records: dict[int, Sensitivity] = {}
+
+        def had_same_masks(image: int) -> tuple[int, int]:
+            return self.design.row_of(image), len(self.tables[image].weights)
+
+        for (row, n_masks), group in groupby(sorted(images, key=had_same_masks), had_same_masks):
+            members = list(group)
+            design = self.design.select_row(row).to(torch.device("cpu"))
+            weights = torch.stack([self.tables[image].weights for image in members])
+            n_free, is_exhaustive = int(design.free.sum()), design.exhaustive[0]
+            estimate = self.plan.estimate(design.by_number(n_masks), weights, n_free, is_exhaustive=is_exhaustive)
+            for index, image in enumerate(members):
+                records[image] = self._record(image, index, estimate, design)
+        return [records[image] for image in images]
+
+    def _record(self, image: int, index: int, estimate: Estimate, design: MaskDesign) -> Sensitivity:
+        table, unperturbed, free = self.tables[image], self.unperturbed, design.free[0]
+        lowest, highest = table.weights.aminmax(dim=0)
+        largest = (unperturbed.predictions[image].abs() + 1 - lowest[0]).item()
+        rounding = unperturbed.rounding * torch.tensor([largest, 1.0], dtype=torch.float64)
+        unchanged = (highest - lowest <= 2 * rounding) & self.plan.knows_inert_features
+        reasons = {
+            NAN_PREDICTION: lowest[0].isnan(),
+            NAN_ATTRIBUTION: lowest[1].isnan(),
+            CONSTANT: unperturbed.unranked[image],
+            "an attribution that is constant under every mask": table.constant.all(),
+            "a prediction that no mask changes": unchanged[0],
+            "an explanation that no mask changes": unchanged[1],
+            "masks that do not tell its features apart": estimate.sensitivities[index].isnan().any(),
+        }
+        sensitivities = estimate.inert[index][:, None].repeat(1, len(free))
+        sensitivities[:, free] = estimate.sensitivities[index]
+        deviations = torch.zeros(*estimate.deviations.shape[1:3], len(free), dtype=torch.float64)
+        deviations[..., free] = estimate.deviations[index]
+        counts = len(table.weights), int(free.sum())
+        return Sensitivity.from_estimate(
+            sensitivities,
+            deviations,
+            tie_tolerance=self.plan.tie_tolerance(rounding, largest, *counts, is_exhaustive=design.exhaustive[0]),
+            undefined=next((reason for reason, applies in reasons.items() if applies), ""),
+            labels=None if unperturbed.labels is None else unperturbed.labels[image],
+            weights=table.weights,
+            constant=table.constant,
+            design=design,
+        )

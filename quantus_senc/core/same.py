@@ -1,0 +1,81 @@
+"""Is this the same result? What rounding may change in predictions and attributions, and what it may not.
+
+The same sample in a batch of another size is computed by sums in another order. In single precision each addition errs by
+up to 6e-8 of its result, a deep network adds up a few hundred of such errors, and a softmax multiplies them by the size of
+the logits. So the tolerances below are, relative to the largest value of a sample: 1e-6 for what one operation rounds, and
+1e-4 for what a whole network rounds. Rounding may also move a ReLU to the other side of its kink. That changes few values
+of a map by much. Hence two questions:
+
+- `same_attributions`: are the ranks the same, but among values that rounding may move? Explanation similarity is made of ranks.
+- `same_values`: are nearly all values the same? A method that is random changes most of its values.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from quantus_senc.core.ranks import centred_ranks, has_no_ranks, rank_correlation
+
+OPERATION_ROUNDING = 1e-6  # of the largest value
+NETWORK_ROUNDING = 1e-4  # of the largest value
+_SMALLEST_PREDICTION = 1e-2  # below which a probability rounds like this one
+_LEVEL = 1e-5  # how far rounding may move a value of a map, relative to the value itself
+_SAME_RANKS = 1 - 1e-5  # Spearman's rho
+_KINKED = 1e-3  # how far a value may move, relative to itself, where a network is not smooth
+_NEARLY_ALL = 0.98  # of the values of a map
+_MOST_SAMPLES = 0.75
+
+
+def same_predictions(expected: Float[Tensor, "*n"], predicted: Float[Tensor, "*n"]) -> Bool[Tensor, "*n"]:
+    """Say which predictions equal the expected ones but for rounding; NaN equals NaN."""
+    atol = NETWORK_ROUNDING * _SMALLEST_PREDICTION
+    return predicted.isclose(expected, rtol=NETWORK_ROUNDING, atol=atol, equal_nan=True)
+
+
+def same_attributions(
+    expected: Float[Tensor, "*n v"], values: Float[Tensor, "*n v"], rounding: Float[Tensor, "*#n"] | None = None
+) -> Bool[Tensor, "*n"]:
+    """Say which maps have the ranks of the expected ones, but among values that rounding may move; NaN equals NaN.
+
+    Plateaus, as interpolation makes them, are level but for rounding. Their order does not count.
+
+    Parameters
+    ----------
+    rounding
+        How far rounding may move the values of a map; `OPERATION_ROUNDING` of its largest value by default. In any case it may
+        move a value by a small share of the value itself.
+
+    Examples
+    --------
+    >>> expected, values = torch.tensor([0.1, 0.1, 3.0]), torch.tensor([0.1 + 1e-7, 0.1, 3.0])
+    >>> same_attributions(expected, values), rank_correlation(centred_ranks(expected), values)[0]
+    (tensor(True), tensor(0.8660, dtype=torch.float64))
+    """
+    if rounding is None:
+        rounding = OPERATION_ROUNDING * expected.abs().amax(-1)
+    level = (values - expected).abs() <= (_LEVEL * expected.abs()).maximum(rounding[..., None])
+    ranks = centred_ranks(expected)
+    rho, constant = rank_correlation(ranks, torch.where(level, expected, values))
+    return (rho > _SAME_RANKS) | (constant & has_no_ranks(ranks)) | (rho.isnan() & ranks.isnan().all(-1))
+
+
+def same_values(expected: Float[Tensor, "*n v"], values: Float[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:
+    """Say in which maps nearly all values are the expected ones, each relative to itself; NaN equals NaN.
+
+    Examples
+    --------
+    >>> same_values(torch.tensor([[1e-9, 1.0], [1e-9, 1.0]]), torch.tensor([[1.0001e-9, 1.0], [2e-9, 1.0]]))
+    tensor([ True, False])
+    """
+    return values.isclose(expected, rtol=_KINKED, atol=0, equal_nan=True).double().mean(-1) >= _NEARLY_ALL
+
+
+def is_deterministic(
+    predictions: Float[Tensor, " n"],
+    attributions: Float[Tensor, "n v"],
+    predictions_again: Float[Tensor, " n"],
+    attributions_again: Float[Tensor, "n v"],
+) -> bool:
+    """Say whether a model and an explanation method have returned the same for most samples as for the same samples before."""
+    same = same_values(predictions[:, None], predictions_again[:, None]) & same_values(attributions, attributions_again)
+    return bool(same.double().mean() >= _MOST_SAMPLES)

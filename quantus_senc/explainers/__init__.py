@@ -1,0 +1,1 @@
+"""`quantus_senc.explain`: explanation methods by Captum."""

@@ -1,0 +1,149 @@
+"""The canonical copy of a model: every nonlinearity is a module that is called once, as Captum and zennit need it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from captum.attr._utils.lrp_rules import PropagationRule
+from torch import Tensor, nn
+
+from quantus_senc.explainers.graph import TracedModel, clone_module_inputs, trace
+from quantus_senc.explainers.hooks import check_hooks, copy_hooks, refuse_changes, without_hooks
+
+Rules = dict[str, type[PropagationRule]]
+
+_OPAQUE = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, nn.RNNBase, nn.RNNCellBase)
+_OTHER_METHOD = "choose a method that takes any model, such as 'IntegratedGradients'"
+
+
+def canonize(
+    model: nn.Module, inputs: Tensor, method: str, assign_rules: Callable[[TracedModel], Rules] | None = None
+) -> "CanonicalCopy":
+    """The canonical copy of a model in evaluation mode.
+
+    Parameters
+    ----------
+    model
+        Any model that `torch.fx` can trace.
+    inputs
+        The copy must predict the same as the model for the first two of them, (B, \\*shape).
+    method
+        The name of the explanation method, for messages.
+    assign_rules
+        For Captum's LRP: edits the graph, and returns the rules of its modules.
+
+    Raises
+    ------
+    ValueError
+        If the model has no such copy. The message names the module or function that prevents it.
+    """
+    try:
+        traced = trace(model)
+    except Exception as error:
+        raise ValueError(
+            f"method={method!r} needs every nonlinearity as a module, and torch.fx cannot trace {type(model).__name__} to "
+            f"make them ({error}); {_OTHER_METHOD}"
+        ) from error
+    _check_modules(traced, method)
+    rules = None if assign_rules is None else assign_rules(traced)
+    clone_module_inputs(traced.network, clone_all=rules is not None)
+    copy = CanonicalCopy(model, traced, rules)
+    _check_predictions(copy, inputs[:2], method)
+    return copy
+
+
+class CanonicalCopy:
+    """A traced model that shares parameters, buffers and hooks with the model.
+
+    Changes of these, and of attributes of the model's modules, reach the copy also after tracing. The order of calls stays
+    as it was traced. What explanation methods leave in the copy never reaches the model.
+
+    Parameters
+    ----------
+    model
+        The model.
+    traced
+        Its graph. The modules in it are replaced by copies.
+    rules
+        For Captum's LRP, the rules of modules by their names in the graph.
+    """
+
+    def __init__(self, model: nn.Module, traced: TracedModel, rules: Rules | None = None) -> None:
+        self.model, self.rules = model, rules
+        modules = {name: traced.network.get_submodule(name) for name in traced.network._modules}
+        self.traced = TracedModel(traced.network, {name: path for name, path in traced.names.items() if name in modules})
+        self._functions = {name: module for name, module in modules.items() if name not in traced.names}
+        for name, module in modules.items():
+            setattr(traced.network, name, type(module).__new__(type(module)))
+        self._update(self._originals())
+
+    @contextmanager
+    def synchronized(self) -> Iterator[nn.Module]:
+        """The copy as a module, with the present state of the model.
+
+        Raises
+        ------
+        ValueError
+            If the model has hooks that the copy would not call.
+        """
+        originals = self._originals()
+        check_hooks(self.model, [originals[name] for name in self.traced.names])
+        self._update(originals)
+        try:
+            yield _Wrapper(self.traced.network)
+        finally:
+            self._update(originals)  # removes hooks and tensors that remain where a method was interrupted
+
+    def _originals(self) -> dict[str, nn.Module]:
+        return {name: self.model.get_submodule(path) for name, path in self.traced.names.items()} | self._functions
+
+    def _update(self, originals: dict[str, nn.Module]) -> None:
+        """Give all copies the attributes and hooks of their originals, and nothing else."""
+        network = self.traced.network
+        network.training = False
+        if all(original is not self.model for original in originals.values()):
+            copy_hooks(self.model, network, None if self.rules is None else refuse_changes)
+        for name, original in originals.items():
+            copy, attributes = network.get_submodule(name), vars(original)
+            vars(copy).clear()
+            vars(copy).update(attributes, **{key: False for key in ("training", "inplace") if key in attributes})
+            copy_hooks(original, copy)
+        for name, rule in (self.rules or {}).items():
+            vars(network.get_submodule(name))["rule"] = rule()
+
+
+class _Wrapper(nn.Module):
+    """Receives the hooks of Captum on the whole model, so that the model's hooks are called inside of them."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The output of the network."""
+        return self.network(*inputs)
+
+
+def _check_modules(traced: TracedModel, method: str) -> None:
+    """Raise ValueError if a module computes nonlinear functions that tracing cannot see."""
+    for name, module in traced.network.named_modules():
+        if isinstance(module, _OPAQUE):
+            raise ValueError(
+                f"method={method!r} needs every nonlinearity as a module, and "
+                f"{traced.names.get(name, name.removeprefix('model.'))!r} ({type(module).__name__}) hides its own; "
+                f"{_OTHER_METHOD}"
+            )
+
+
+def _check_predictions(copy: CanonicalCopy, inputs: Tensor, method: str) -> None:
+    """Raise ValueError unless the copy predicts the same as the model."""
+    name = type(copy.model).__name__
+    with torch.no_grad(), without_hooks(copy.model), copy.synchronized() as network:
+        expected, predicted = copy.model(inputs.clone()), network(inputs.clone())
+    if not isinstance(expected, Tensor):
+        raise ValueError(f"{name} returned a {type(expected).__name__}; it must return (B, classes)")
+    if predicted.shape != expected.shape or not torch.allclose(predicted, expected, rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise ValueError(
+            f"method={method!r} needs every nonlinearity as a module, but {name} rewritten so predicts otherwise: its path "
+            f"depends on something else than the input; {_OTHER_METHOD}"
+        )

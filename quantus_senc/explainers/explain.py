@@ -1,0 +1,192 @@
+"""`quantus_senc.explain`: attribution maps by Captum that stay on the model's device."""
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from quantus_senc.explainers.arguments import as_samples, as_tensor, check_axes, check_inputs, check_targets
+from quantus_senc.explainers.methods import METHODS, Method, method_named
+from quantus_senc.model.arrays import host_array
+from quantus_senc.model.state import evaluation_mode
+
+
+def explain(
+    model: nn.Module,
+    inputs: np.ndarray | Tensor,
+    targets: np.ndarray | Tensor,
+    *,
+    method: str = "Gradient",
+    reduce_axes: tuple[int, ...] = (1,),
+    keepdims: bool = True,
+    device: object = None,
+    **kwargs: Any,
+) -> np.ndarray | Tensor:
+    """Attribution maps by Captum, as an `explain_func` of Quantus.
+
+    It replaces `quantus.explain` where tensors shall stay on their device. Methods that both know return the same values by
+    default, except Grad-CAM, whose maps have the size of the inputs here. The model is explained in evaluation mode and is
+    not altered.
+
+    GuidedBackprop, DeepLift and LRP need a model in which every nonlinearity is a module that is called once and does not
+    work in place. They explain a copy of the model that `torch.fx` makes in this form and that shares the model's weights
+    and hooks. Each call makes a new copy. `explain.prepare` makes one copy for many calls.
+
+    The function is not thread-safe for calls with the same model.
+
+    Parameters
+    ----------
+    model
+        A model that returns (B, classes).
+    inputs
+        Images (B, C, H, W), series (B, C, T) or tables (B, F).
+    targets
+        The classes to explain, (B,).
+    method
+        "Saliency", "Gradient", "InputXGradient", "IntegratedGradients", "SmoothGrad", "GuidedBackprop", "DeepLift", "LRP" or
+        "GradCAM" ("LayerGradCam").
+    reduce_axes, keepdims
+        The axes over which attributions are summed, () for none, and whether they remain with length 1. The default returns
+        (B, 1, \\*spatial). Tables are not summed.
+    device
+        Ignored. The model's device is used. Quantus passes this argument.
+    kwargs
+        Keywords of the method. IntegratedGradients: `baseline` (0), `n_steps` (10), `integration` ("riemann_trapezoid", or
+        another of Captum's names), `internal_batch_size`. DeepLift: `baseline` (0). SmoothGrad: `n_samples` (16),
+        `noise_level` (0.15 of the input's range), `seed`. GradCAM: `layer` (a module or its name; by default the last
+        convolution that is called), `grid` (rows and columns of tokens), `relu_attributions`, `interpolate` (the size of
+        the maps), `interpolate_mode`. LRP: `composite` (one of zennit's, or its name).
+
+    Returns
+    -------
+    array or Tensor
+        The type of `inputs`. A tensor is on the model's device.
+
+    Raises
+    ------
+    ValueError
+        If the method or a keyword is unknown, with the nearest known name, or if the method cannot explain the model. The
+        message names the module that prevents it.
+
+    Examples
+    --------
+    >>> model, inputs = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.rand(2, 4)
+    >>> explain(model, inputs, torch.tensor([0, 2]), method="DeepLift").shape
+    torch.Size([2, 4])
+    """
+    return _explain(None, model, inputs, targets, method=method, reduce_axes=reduce_axes, keepdims=keepdims, **kwargs)
+
+
+def prepare(
+    model: nn.Module,
+    inputs: np.ndarray | Tensor,
+    *,
+    method: str = "Gradient",
+    reduce_axes: tuple[int, ...] = (1,),
+    keepdims: bool = True,
+    device: object = None,
+    **kwargs: Any,
+) -> Callable[..., np.ndarray | Tensor]:
+    """`explain` for many calls with the same model: what does not depend on the inputs is computed once.
+
+    This is the model's copy for GuidedBackprop, DeepLift and LRP, and the default layer of GradCAM. Later changes of weights,
+    buffers, hooks and attributes of the model's modules are taken into account, but not a change of the order in which the
+    model calls its modules.
+
+    Parameters
+    ----------
+    model, method, reduce_axes, keepdims, device, kwargs
+        As for `explain`.
+    inputs
+        Examples of the inputs, at least one.
+
+    Returns
+    -------
+    callable
+        Takes the arguments of `explain`. Keywords that are given here need not be repeated. For another model or method, or
+        other keywords of the preparation (`layer`, `composite`), it does the same as `explain`.
+
+    Raises
+    ------
+    ValueError
+        As `explain`.
+
+    Examples
+    --------
+    >>> model, inputs = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.rand(2, 4)
+    >>> explain_prepared = explain.prepare(model, inputs, method="DeepLift")
+    >>> explain_prepared(model, inputs, torch.tensor([0, 2])).shape
+    torch.Size([2, 4])
+    """
+    chosen = METHODS[method_named(method)]
+    options, _ = chosen.split_keywords(method, kwargs)
+    tensors = as_tensor(inputs)
+    check_inputs(tensors)
+    with _explaining(model):
+        prepared = _prepare(model, as_samples(model, tensors), chosen, options)
+    return functools.partial(_explain, prepared, method=method, reduce_axes=reduce_axes, keepdims=keepdims, **kwargs)
+
+
+explain.prepare = prepare  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A method that is prepared for a model, and the first arguments of its `attribute`."""
+
+    model: nn.Module
+    method: Method
+    options: dict[str, Any]
+    arguments: tuple[Any, ...]
+
+    def fits(self, model: nn.Module, method: Method, options: dict[str, Any]) -> bool:
+        """Whether it was prepared for this model and method and these keywords of `prepare`."""
+        return self.model is model and self.method is method and self.options == options
+
+
+def _prepare(model: nn.Module, samples: Tensor, method: Method, options: dict[str, Any]) -> _Prepared:
+    return _Prepared(model, method, options, method.prepare(model, samples, **options))
+
+
+def _explain(
+    prepared: _Prepared | None,
+    model: nn.Module,
+    inputs: np.ndarray | Tensor,
+    targets: np.ndarray | Tensor,
+    *,
+    method: str,
+    reduce_axes: tuple[int, ...] = (1,),
+    keepdims: bool = True,
+    device: object = None,
+    **kwargs: Any,
+) -> np.ndarray | Tensor:
+    """What `explain` returns, with a preparation that is used if it fits the arguments."""
+    chosen = METHODS[method_named(method)]
+    options, keywords = chosen.split_keywords(method, kwargs)
+    tensors, classes = as_tensor(inputs), as_tensor(targets)
+    check_inputs(tensors)
+    check_targets(classes, len(tensors))
+    check_axes(reduce_axes, tensors.ndim)
+    with _explaining(model):
+        samples = as_samples(model, tensors)
+        if prepared is None or not prepared.fits(model, chosen, options):
+            prepared = _prepare(model, samples, chosen, options)
+        classes = classes.to(samples.device, torch.int64, copy=True)
+        maps = chosen.attribute(*prepared.arguments, samples, classes, **keywords).detach()
+    if reduce_axes and tensors.ndim > 2:
+        maps = maps.sum(tuple(reduce_axes), keepdim=keepdims)
+    return maps if isinstance(inputs, Tensor) else host_array(maps)
+
+
+@contextmanager
+def _explaining(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and gradients, whatever the caller's mode is."""
+    with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(model), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Setting (forward, )?backward hooks")  # by Captum, at each call
+        yield

@@ -1,0 +1,176 @@
+"""Trace a model to a graph in which every nonlinearity is a module, and no operation works in place."""
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+from torch.nn.modules.conv import _ConvNd
+
+from quantus_senc.explainers.hooks import without_hooks
+
+_POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+# For each module: its positional arguments after the input, and the functions and methods of tensors that it replaces.
+_NONLINEARITIES: dict[type[nn.Module], tuple[tuple[str, ...], list[Any]]] = {
+    nn.ReLU: ((), [F.relu, torch.relu, torch.relu_, "relu", "relu_"]),
+    nn.ReLU6: ((), [F.relu6]),
+    nn.LeakyReLU: (("negative_slope",), [F.leaky_relu]),
+    nn.ELU: (("alpha",), [F.elu]),
+    nn.GELU: (("approximate",), [F.gelu]),
+    nn.SiLU: ((), [F.silu]),
+    nn.Hardswish: ((), [F.hardswish]),
+    nn.Hardsigmoid: ((), [F.hardsigmoid]),
+    nn.Softplus: (("beta", "threshold"), [F.softplus]),
+    nn.Sigmoid: ((), [F.sigmoid, torch.sigmoid, "sigmoid"]),
+    nn.Tanh: ((), [F.tanh, torch.tanh, "tanh"]),
+    nn.Softmax: (("dim",), [F.softmax, torch.softmax, "softmax"]),
+    nn.MaxPool1d: (_POOL, [F.max_pool1d, torch.max_pool1d]),
+    nn.MaxPool2d: (_POOL, [F.max_pool2d, torch.max_pool2d]),
+    nn.MaxPool3d: (_POOL, [F.max_pool3d, torch.max_pool3d]),
+}
+_MODULE_FOR = {function: module for module, (_, functions) in _NONLINEARITIES.items() for function in functions}
+_IRRELEVANT_KEYWORDS = ("inplace", "_stacklevel")  # they do not change the values; neither does dtype=None
+_IDENTITIES = (nn.Identity, nn.modules.dropout._DropoutNd)  # in evaluation mode
+_DROPOUT_FUNCTIONS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
+
+
+@dataclass(frozen=True)
+class TracedModel:
+    """The graph of a model.
+
+    Attributes
+    ----------
+    network
+        The graph as a module. Each call of a module has a name of its own there, "node_7" for instance, so that a module
+        that the model calls twice has two names.
+    names
+        The names in the model of the modules of `network`. Modules that replace functions have none.
+    """
+
+    network: fx.GraphModule
+    names: dict[str, str] = field(default_factory=dict)
+
+
+class _SingleInput(nn.Module):
+    """Calls the model with one argument, so that optional arguments of its `forward` keep their defaults."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Any:
+        """The output of the model."""
+        return self.model(x)
+
+
+class _Tracer(fx.Tracer):
+    """Stops at the modules of torch, and at layers derived from them that inherit their `forward`."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        kind = next((base for base in type(m).__mro__ if base.__module__.startswith("torch.nn.modules")), None)
+        inherits = isinstance(m, nn.Linear | _ConvNd) and kind is not None and type(m).forward is vars(kind)["forward"]
+        return super().is_leaf_module(m, module_qualified_name) or inherits
+
+
+def trace(model: nn.Module) -> TracedModel:
+    """The graph of a model in evaluation mode, without dropout, identities and hooks.
+
+    Raises
+    ------
+    Exception
+        Any that `torch.fx` raises, for instance where the control flow depends on values.
+    """
+    root = _SingleInput(model)
+    with without_hooks(model):  # tracing would call the hooks of all modules that it enters
+        graph = _Tracer().trace(root)
+    traced = TracedModel(fx.GraphModule(root, graph))
+    for index, node in enumerate(list(traced.network.graph.nodes)):
+        _rewrite(traced, node, f"node_{index}")
+    return traced
+
+
+def _rewrite(traced: TracedModel, node: fx.Node, name: str) -> None:
+    """Give the module or tensor of a node the name, and replace a nonlinear function by a module of that name."""
+    network = traced.network
+    if node.op == "call_module":
+        module = network.get_submodule(str(node.target))
+        if isinstance(module, _IDENTITIES):
+            _bypass(node)
+            return
+        traced.names[name] = str(node.target).removeprefix("model").removeprefix(".")
+        network.add_module(name, module)
+        node.target = name
+    elif node.op == "get_attr":
+        tensor = tensor_of(network, node)
+        if isinstance(tensor, nn.Parameter):
+            network.register_parameter(name, tensor)
+        else:
+            network.register_buffer(name, tensor)
+        node.target = name
+    elif (nonlinearity := _as_module(node)) is not None:
+        replace_call(network, node, name, nonlinearity, node.args[:1])
+    elif node.op == "call_function" and node.target in _DROPOUT_FUNCTIONS and node.kwargs.get("training") is False:
+        _bypass(node)
+    elif node.op == "call_method" and _is_in_place(str(node.target)):
+        node.target = str(node.target)[:-1]
+
+
+def _bypass(node: fx.Node) -> None:
+    node.replace_all_uses_with(node.args[0])  # type: ignore[arg-type]
+    node.graph.erase_node(node)
+
+
+def _as_module(node: fx.Node) -> nn.Module | None:
+    """The module that computes what the function of a node does with its arguments; None if there is none."""
+    kind = _MODULE_FOR.get(node.target) if node.op in ("call_function", "call_method") else None
+    if kind is None:
+        return None
+    positional, _ = _NONLINEARITIES[kind]
+    kwargs = dict(zip(positional, node.args[1:], strict=False)) | dict(node.kwargs)
+    kwargs = {k: v for k, v in kwargs.items() if k not in _IRRELEVANT_KEYWORDS and (k, v) != ("dtype", None)}
+    accepted = inspect.signature(kind).parameters
+    fits = len(node.args) - 1 <= len(positional) and isinstance(node.args[0], fx.Node) and not kwargs.get("return_indices")
+    if not fits or any(key not in accepted or isinstance(value, fx.Node) for key, value in kwargs.items()):
+        return None
+    return kind(**kwargs)
+
+
+def _is_in_place(method: str) -> bool:
+    return method.endswith("_") and not method.endswith("__") and inspect.ismethoddescriptor(getattr(Tensor, method[:-1], None))
+
+
+def tensor_of(network: nn.Module, node: fx.Node) -> Tensor:
+    """The parameter or buffer that a "get_attr" node reads."""
+    owner, _, name = str(node.target).rpartition(".")
+    return getattr(network.get_submodule(owner), name)
+
+
+def replace_call(network: fx.GraphModule, node: fx.Node, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
+    """Replace a node by a call of a new module."""
+    network.add_module(name, module)
+    with network.graph.inserting_before(node):
+        call = network.graph.call_module(name, args)
+    call.meta = node.meta
+    node.replace_all_uses_with(call)
+    network.graph.erase_node(node)
+
+
+def clone_module_inputs(network: fx.GraphModule, *, clone_all: bool) -> None:
+    """Clone the inputs of modules, and remove what the graph does not use.
+
+    A hook of Captum on a module's input changes the whole gradient of that tensor, also the part from other uses of the
+    tensor. Inputs that only the module uses are cloned with `clone_all` alone.
+    """
+    graph = network.graph
+    for node in list(graph.nodes):
+        inputs = node.all_input_nodes if node.op == "call_module" else []
+        for given in [one for one in inputs if clone_all or len(one.users) > 1]:
+            with graph.inserting_before(node):
+                node.replace_input_with(given, graph.call_method("clone", (given,)))
+    graph.eliminate_dead_code()
+    used = {node.target for node in graph.nodes}
+    for name in set(network._modules) - used:  # delete_all_unused_submodules leaves the second name of a module
+        delattr(network, name)
+    network.recompile()

@@ -1,0 +1,285 @@
+"""What data and parameter SenC share: one call through Quantus, its records, warnings and progress."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from quantus.helpers.enums import EvaluationCategory, ModelType, ScoreDirection
+from quantus.metrics.base import Metric
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from quantus_senc.core.checks import (
+    check_estimator,
+    check_explain_func,
+    check_inputs,
+    check_keywords,
+    check_masks,
+    parameter_names,
+)
+from quantus_senc.core.plan import Plan
+from quantus_senc.core.record import Sensitivity
+from quantus_senc.metrics.batch import Batch
+from quantus_senc.metrics.complaints import DISAGREEMENT, complaints
+from quantus_senc.metrics.derived import StandardError, TopKAgreement
+from quantus_senc.metrics.last_run import LastRun
+from quantus_senc.model.arrays import agrees, call_device, host_array
+from quantus_senc.model.batches import BatchLimit
+from quantus_senc.model.explained_model import ExplainedModel
+from quantus_senc.model.heap import retain_heap
+from quantus_senc.model.shared_pass import SharedPass
+from quantus_senc.model.state import preserved
+from quantus_senc.model.warn import warn
+
+
+class StartAgain(Exception):
+    """The results of earlier images of the call have turned out to be doubtful."""
+
+
+class SensitivityConsistency(Metric[list[float]]):
+    """Base of the metrics, which differ in what they perturb."""
+
+    model_applicability = {ModelType.TORCH}
+    score_direction = ScoreDirection.HIGHER
+    evaluation_category = EvaluationCategory.FAITHFULNESS
+
+    def __init__(
+        self,
+        n_masks: int | str,
+        mask_rate: float,
+        estimator: str,
+        tolerance: float | None,
+        max_batch_size: int | str,
+        seed: int,
+        **kwargs: Any,
+    ) -> None:
+        """Store the parameters that all metrics have; the others are Quantus's own."""
+        check_keywords(kwargs, type(self), "__init__")
+        check_masks(n_masks, mask_rate, seed, max_batch_size)
+        check_estimator(estimator, tolerance)
+        super().__init__(**kwargs)
+        self.n_masks = n_masks if isinstance(n_masks, str) else int(n_masks)
+        self.mask_rate = float(mask_rate)
+        self.estimator = estimator
+        self.tolerance = tolerance
+        self.max_batch_size = max_batch_size
+        self.seed = int(seed)
+        self.sensitivities: Any = []
+        self.standard_errors: Any = []
+        self._last_run = LastRun()
+
+    def __call__(
+        self,
+        model: nn.Module,
+        x_batch: ArrayLike | Tensor,
+        y_batch: ArrayLike | Tensor,
+        a_batch: ArrayLike | Tensor | None = None,
+        s_batch: object = None,
+        channel_first: bool | None = None,
+        explain_func: Callable[..., Any] | None = None,
+        explain_func_kwargs: dict[str, Any] | None = None,
+        model_predict_kwargs: dict[str, Any] | None = None,
+        softmax: bool | None = True,
+        device: str | None = None,
+        batch_size: int = 64,
+        custom_batch: ArrayLike | Tensor | None = None,
+        predictions: list[Sensitivity] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Scores of the explanations of some images, as `quantus.evaluate` calls for them.
+
+        One call at a time: neither a metric nor a model is to be shared by threads.
+
+        Parameters
+        ----------
+        model
+            Returns (B, classes). It is put in evaluation mode for the call; afterwards it is as before.
+        x_batch
+            Images (B, C, H, W), series (B, C, T) or tables (B, F); arrays or tensors.
+        y_batch
+            The classes to explain, (B,).
+        a_batch
+            Not used: the original explanation comes from `explain_func`, like all others. One warning if they disagree.
+        s_batch
+            Not used: Quantus passes object masks here.
+        channel_first
+            Whether channels come first in `x_batch`; by default Quantus infers it.
+        explain_func, explain_func_kwargs
+            Called as explain_func(model=, inputs=, targets=, \\*\\*explain_func_kwargs) with tensors on the model's
+            device (with arrays, if it turns out to take no tensors), many samples a call; returns arrays or tensors.
+        model_predict_kwargs
+            For the model's forward pass.
+        softmax
+            Whether P is the softmax probability (as in the paper) or the model's own output.
+        device
+            None for the model's own, "cpu", or "gpu" for CUDA.
+        batch_size
+            For how many images sensitivities are summed at a time; the scores do not depend on it.
+        custom_batch
+            Labels (B, \\*spatial) of the features, for metrics that mask features.
+        predictions
+            Records of an earlier call on the same model, images, labels of features and baseline, whose predictions of masked
+            images are read instead of being made again; see `DataSensitivityConsistency.shared_arguments`.
+
+        Returns
+        -------
+        list of float
+            One score an image, in [-1, 1]; NaN where it is undefined, with one warning that says why.
+
+        Raises
+        ------
+        ValueError
+            If an argument is wrong; nothing but a first look at one image has run by then.
+        """
+        call = dict(locals())
+        self.sensitivities, self.standard_errors, self.evaluation_scores = [], [], []
+        check_keywords(kwargs, type(self), "__call__")
+        check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
+        check_estimator(self.estimator, self.tolerance)
+        x_batch, y_batch = host_array(x_batch), host_array(y_batch)
+        check_inputs(model, x_batch, y_batch, channel_first, batch_size)
+        check_explain_func(explain_func, explain_func_kwargs)
+        labels, supplied = (None if given is None else host_array(given) for given in (custom_batch, a_batch))
+        run, known = LastRun(call, self._parameters()), self.known(call)
+        data = self.general_preprocess(
+            model=model,
+            x_batch=x_batch,
+            y_batch=y_batch,
+            a_batch=None,
+            s_batch=None,
+            channel_first=channel_first,
+            explain_func=explain_func,
+            explain_func_kwargs=dict(explain_func_kwargs or {}),
+            model_predict_kwargs=model_predict_kwargs,
+            softmax=softmax,
+            device=call_device(device, model),
+            custom_batch=None,
+        )
+        explained = ExplainedModel(
+            model=model,
+            model_kwargs=model_predict_kwargs or {},
+            softmax=softmax is None or bool(softmax),
+            explain_func=self.explain_func,
+            explain_func_kwargs=self.explain_func_kwargs,
+            normalise_func=self.normalise_func if self.normalise else None,
+            absolute=self.abs,
+        )
+        self._last_run = LastRun()
+        self.sensitivities = self._evaluate(explained, data["x_batch"], y_batch, labels, supplied, batch_size, known)
+        self.standard_errors = self.errors(self.sensitivities)
+        run.records, self._last_run = self.sensitivities, run
+        scores = self.summary(self.sensitivities, lambda record: record.score)
+        self.evaluation_scores = scores
+        self.all_evaluation_scores.extend(scores if isinstance(scores, list) else [scores])
+        return scores
+
+    def _evaluate(
+        self,
+        explained: ExplainedModel,
+        x_batch: np.ndarray,
+        y_batch: np.ndarray,
+        labels: np.ndarray | None,
+        supplied: np.ndarray | None,
+        batch_size: int,
+        known: Any,
+    ) -> Any:
+        records, agreed = [], True
+        bar = tqdm(desc=self.name, unit="masks", disable=not self.display_progressbar)
+        with preserved(explained.model) as restore, bar, retain_heap():
+            explained.check_targets(x_batch, y_batch)
+            prepared = self.prepare(explained, x_batch, y_batch, labels, known)
+            bar.total = total = self.n_pairs(prepared, len(x_batch))
+            explained, load = explained.prepared(x_batch).tried(x_batch, y_batch)
+            limit = BatchLimit(self.max_batch_size, load, explained.device, restore)
+            start, shared_pass = 0, SharedPass(explained)
+            while start < len(x_batch):
+                images = slice(start, start + batch_size)
+                x, y = x_batch[images], y_batch[images]
+                predictions, maps = explained.run(x, y, limit)
+                agreed &= supplied is None or agrees(supplied[images], host_array(maps))
+                originals = explained.originals(predictions, maps)
+                batch = Batch(x, y, start, originals, explained, shared_pass, limit, bar)
+                try:
+                    records += self.evaluate_batch(batch, prepared)
+                    start += batch_size
+                except StartAgain:
+                    start, records = 0, []
+                    bar.reset(total)
+        sensitivities = self.collect(records, prepared)
+        self._warn(complaints(self.name, self.estimator, sensitivities) + [DISAGREEMENT] * (not agreed))
+        return sensitivities
+
+    def _warn(self, messages: list[str]) -> None:
+        for message in messages * (not self._disable_warnings):  # Quantus's property is True outside GitHub Actions
+            warn(message)
+
+    @abstractmethod
+    def prepare(
+        self, explained: ExplainedModel, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None, known: Any
+    ) -> Any:
+        """What `evaluate_batch` needs for all images of a call.
+
+        Parameters
+        ----------
+        labels
+            The caller's `custom_batch`.
+        known
+            What `known` returned.
+        """
+
+    def known(self, call: Mapping[str, Any]) -> Any:
+        """What this metric knows of a call already, from its arguments; nothing by default."""
+        return None
+
+    @property
+    def plan(self) -> Plan:
+        """How sensitivities are estimated, by the parameters as they are now."""
+        n_masks = self.n_masks if isinstance(self.n_masks, str) else int(self.n_masks)
+        return Plan(self.seed, self.mask_rate, n_masks, self.estimator, self.tolerance, self.display_progressbar)
+
+    @abstractmethod
+    def n_pairs(self, prepared: Any, n_images: int) -> int:
+        """How many pairs of image and mask there are, at the most."""
+
+    @abstractmethod
+    def evaluate_batch(self, batch: Batch, prepared: Any) -> list[Any]:
+        """The records of each image of a batch."""
+
+    @abstractmethod
+    def collect(self, records: list[Any], prepared: Any) -> Any:
+        """The records of all images, as users see them."""
+
+    @abstractmethod
+    def summary(self, sensitivities: Any, value: Callable[[Sensitivity], float]) -> Any:
+        """One value an image, or their aggregate, from what `collect` returned."""
+
+    @abstractmethod
+    def errors(self, sensitivities: Any) -> Any:
+        """The standard error of each score, from what `collect` returned."""
+
+    def aggregate(self, values: list[float]) -> list[float]:
+        """The values, or the aggregate of them where that was asked for."""
+        return [float(self.aggregate_func(values))] if self.return_aggregate else values
+
+    def top_k(self, k: int) -> TopKAgreement:
+        """Top-k agreement (Tan, WACV 2025, Eq. 5) as a metric of its own, which reads this metric's last run.
+
+        Parameters
+        ----------
+        k
+            How many of the most sensitive features to compare, at least 1.
+        """
+        return TopKAgreement(self, k)
+
+    def standard_error(self) -> StandardError:
+        """The standard errors of the scores as a metric of its own, which reads this metric's last run."""
+        return StandardError(self)
+
+    def last_sensitivities(self, call: Mapping[str, Any]) -> Any:
+        """The records of the last run if it had these arguments and the parameters as they are now; else None."""
+        return self._last_run.recall(call, self._parameters())
+
+    def _parameters(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in parameter_names(type(self), "__init__") if hasattr(self, name)}

@@ -1,0 +1,39 @@
+"""What users are told after a call: one warning for each kind of trouble."""
+
+from collections import Counter
+
+from quantus_senc.core.record import Sensitivity
+
+DISAGREEMENT = (
+    "a_batch is not what explain_func returns for these inputs; the scores are those of explain_func. (quantus.evaluate "
+    "computes a_batch with the default method where xai_methods is a dict of dicts; a method that draws at random never "
+    "agrees.)"
+)
+_BELOW_ZERO = (
+    "With softmax=False the mean of 1 - confidence change is below 0 for {} of {} {}. The noise that the paper's two sums "
+    "share then anticorrelates them, and scores can be strongly negative whatever the explanation does. Use "
+    "estimator='regression', which has no such noise, or softmax=True."
+)
+
+
+def complaints(name: str, estimator: str, sensitivities: list[Sensitivity] | dict[str, list[Sensitivity]]) -> list[str]:
+    """Return which records of a metric have no score and why, and which scores are doubtful."""
+    if isinstance(sensitivities, dict):
+        records, what = [record for layer in sensitivities.values() for record in layer], "pairs of layer and image"
+    else:
+        records, what = sensitivities, "images"
+    messages = []
+    reasons = Counter(record.undefined for record in records if record.undefined)
+    if reasons:
+        counts = "; ".join(f"{count} with {reason}" for reason, count in reasons.most_common())
+        messages.append(f"{name} is NaN for {reasons.total()} of {len(records)} {what}: {counts}.")
+    constant = sum(record.n_constant > record.n_masks / 2 and not record.undefined for record in records)
+    if constant:
+        messages.append(
+            f"For {constant} of {len(records)} {what}, more than half of the masks made the attribution constant; a "
+            "constant attribution has no ranks, and its similarity counted as 0. A lower mask_rate may help."
+        )
+    below_zero = sum(record.weights[:, 0].mean().item() < 0 for record in records)
+    if below_zero and estimator == "paper":
+        messages.append(_BELOW_ZERO.format(below_zero, len(records), what))
+    return messages

@@ -1,0 +1,94 @@
+"""Perturbed samples of data SenC: images in which features are masked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+from quantus_senc.core.masks import keep_masks
+from quantus_senc.core.perturb import changed_features, eliminate
+from quantus_senc.core.ranks import select_rows
+from quantus_senc.core.same import is_deterministic
+from quantus_senc.core.stages import stage
+from quantus_senc.core.table import Pairs
+from quantus_senc.metrics.batch import Batch, join_weights
+from quantus_senc.model.explained_model import Outputs
+
+_N_TRIED = 8  # masked images that show whether a method is deterministic
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedInputs:
+    """The images of a batch, and what masks make of them, on the model's device.
+
+    Attributes
+    ----------
+    batch
+        The images.
+    labels, baselines
+        See `eliminate`.
+    """
+
+    batch: Batch
+    labels: Int64[Tensor, "B *spatial"]
+    baselines: Float[Tensor, "B *_"]
+
+    def differing(self, n_features: int) -> Bool[Tensor, "B m"]:
+        """Which features differ from the baseline: masks that agree in these leave the same masked image."""
+        return changed_features(self.batch.inputs, self.labels, self.baselines, n_features)
+
+    def weigh(self, pairs: Pairs, told: Callable[[int], object]) -> tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]:
+        """Weights of masked images, and whether their attributions are constant."""
+        weights, constant = torch.empty(len(pairs), 2, dtype=torch.float64), torch.empty(len(pairs), dtype=torch.bool)
+        predicted = ~pairs.changes.isnan()
+        for chosen, weigh_pass in ((predicted, self._explain), (~predicted, self._predict_and_explain)):
+            if chosen.any():
+                passes = self.batch.limit.run(partial(_on_slice, weigh_pass, pairs.select(chosen)), int(chosen.sum()), told)
+                weights[chosen], constant[chosen] = join_weights(passes)
+        return weights, constant
+
+    @stage("checks")
+    def is_deterministic(self, seed: int, mask_rate: float, n_features: int) -> bool:
+        """Whether the first images give the same again under some masks, at other places of a pass."""
+        n_images = min(len(self.labels), _N_TRIED)
+        images = torch.arange(n_images, device=self.labels.device).repeat(_N_TRIED // n_images)
+        numbers = torch.arange(len(images), device=images.device) // n_images
+        masks = keep_masks(seed, self.batch.start + images, numbers, n_features, mask_rate)
+
+        def run(order: Int64[Tensor, " p"]) -> Outputs:
+            def step(samples: slice) -> Outputs:
+                one = order[samples]
+                inputs, targets = self._perturb(images[one], masks[one]), self.batch.targets[images[one]]
+                return self.batch.explained.predict(inputs, targets), self.batch.explained.explain(inputs, targets).flatten(1)
+
+            predictions, maps = zip(*self.batch.limit.run(step, len(order)), strict=True)
+            return torch.cat(predictions), torch.cat(maps)
+
+        order = torch.arange(len(images), device=images.device)
+        first, again = run(order), run(order.flip(0))
+        return is_deterministic(*first, *(values.flip(0) for values in again))
+
+    def _predict_and_explain(self, pairs: Pairs) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
+        images, masks = pairs.images.to(self.labels.device), pairs.masks()
+        predictions, maps = self.batch.shared_pass.run(lambda: self._perturb(images, masks), self.batch.targets[images])
+        return self.batch.originals.weights(images, predictions, self.batch.explained.attributions(maps))
+
+    def _explain(self, pairs: Pairs) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
+        images = pairs.images.to(self.labels.device)
+        maps = self.batch.explained.explain(self._perturb(images, pairs.masks()), self.batch.targets[images])
+        similarity, constant = self.batch.originals.similarity(images, self.batch.explained.attributions(maps))
+        return torch.stack([1 - pairs.changes.to(similarity), similarity], -1), constant
+
+    @stage("perturb")
+    def _perturb(self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"]) -> Float[Tensor, "p *shape"]:
+        inputs, labels, baselines = (select_rows(each, images) for each in (self.batch.inputs, self.labels, self.baselines))
+        return eliminate(inputs, labels, masks[:, None], baselines)[:, 0]
+
+
+def _on_slice(
+    weigh_pass: Callable[[Pairs], tuple[Float[Tensor, "_ 2"], Bool[Tensor, " _"]]], pairs: Pairs, samples: slice
+) -> tuple[Float[Tensor, "_ 2"], Bool[Tensor, " _"]]:
+    return weigh_pass(pairs.select(samples))

@@ -1,0 +1,1 @@
+"""A model and an explanation method as black boxes on a device."""

@@ -1,0 +1,323 @@
+import functools
+import json
+import re
+
+import jaxtyping
+import numpy as np
+import pytest
+import quantus
+import torch
+from torch import nn
+
+from quantus_senc import (
+    Comparison,
+    DataSensitivityConsistency,
+    ParameterSensitivityConsistency,
+    available_metrics,
+    compare,
+    explain,
+    explain_blob,
+    explain_random,
+)
+from tests import networks
+
+pytestmark = pytest.mark.xdist_group("compare")  # one process makes the comparison that they look at
+FAST = {"n_masks": 60, "segment_func": "grid", "segment_func_kwargs": {"patch_size": 4}}
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return networks.randomised(networks.ResNet18())
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.rand(4, 3, 12, 12, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 4, 2])
+
+
+@pytest.fixture(scope="module")
+def result(model, images):
+    return compare(model, *images, methods=["Saliency", "GradCAM", "random"], **FAST)
+
+
+def test_every_metric_for_every_method_and_image(result):
+    frame = result.to_frame()
+    assert list(frame["metric"].unique()) == available_metrics()
+    assert list(frame["method"].unique()) == ["Saliency", "GradCAM", "random"]
+    assert len(frame) == len(available_metrics()) * 3 * 4
+    assert (frame["failure"] == "").all()
+    assert frame.query("metric != 'Smooth MPRT'")["score"].notna().all()  # Grad-CAM of random weights may be constant
+    known = frame["standard_error"].notna()
+    assert set(frame.loc[known, "metric"]) == {"SenC", "SenC (regression)", "Parameter SenC"}
+
+
+@pytest.mark.parametrize("name", ["SenC", "SenC (regression)", "Parameter SenC"])
+def test_scores_are_those_of_the_metric_alone(result, model, images, name):
+    masks = {"n_masks": 60, "estimator": "paper" if name == "SenC" else "regression"}
+    data = {key: value for key, value in FAST.items() if key != "n_masks"}
+    metric = (
+        ParameterSensitivityConsistency(layers="first_conv", **masks)
+        if name == "Parameter SenC"
+        else DataSensitivityConsistency(**masks, **data)
+    )
+    x, y = images
+    scores = metric(model, x.numpy(), y.numpy(), explain_func=explain, explain_func_kwargs={"method": "GradCAM"})
+    rows = result.scores.query("metric == @name and method == 'GradCAM'")
+    np.testing.assert_allclose(rows["score"], scores, atol=1e-6)
+    np.testing.assert_allclose(rows["standard_error"], metric.standard_errors, atol=1e-6)
+
+
+def test_the_regression_stands_first_in_table_and_verdict(result):
+    assert result.summary()["metric"].iloc[0] == "SenC (regression)"
+    (first, *_) = result.verdict()
+    assert first.startswith("Sensitivity consistency: ")
+    assert re.findall(r"by (SenC \(regression\)|SenC|Top-\d|Parameter SenC)", first)[0] == "SenC (regression)"
+
+
+def test_same_again_and_global_generators_go_on(result, model, images):
+    np.random.seed(3)
+    torch.manual_seed(3)
+    expected = np.random.random(), torch.rand(1)
+    np.random.seed(3)
+    torch.manual_seed(3)
+    again = compare(model, *images, methods=["Saliency", "random"], **FAST)
+    assert (np.random.random(), torch.rand(1)) == expected
+    first = result.scores.query("method != 'GradCAM'").reset_index(drop=True)
+    np.testing.assert_allclose(again.scores["score"], first["score"], atol=1e-6)
+
+
+def test_settings_say_how_it_came_about(result, tmp_path):
+    assert result.settings["controls"] == ["random"]
+    assert result.settings["methods"]["GradCAM"] == "explain(method='GradCAM')"
+    assert result.settings["parameters"]["n_masks"] == 60
+    assert result.settings["images"] == {"number": 4, "shape": [3, 12, 12]}
+    assert set(result.settings["versions"]) >= {"quantus_senc", "quantus", "captum", "torch", "numpy", "python"}
+    assert set(result.settings["seconds"]["random"]) == {"explanation", *available_metrics()}
+    json.dumps(result.settings)
+    result.save(tmp_path)
+    assert Comparison.load(tmp_path).to_frame().equals(result.to_frame())
+    assert "Spearman" not in result.metrics.set_index("metric").loc["SenC", "parameters"]
+    assert "n_masks=60" in result.metrics.set_index("metric").loc["SenC", "parameters"]
+
+
+def test_examples_are_of_the_first_image(result, images):
+    examples = result.examples
+    assert np.array_equal(examples.image, images[0][0].numpy())
+    assert list(examples.maps) == list(examples.features) == list(examples.units) == ["Saliency", "GradCAM", "random"]
+    scores = result.scores.query("metric == 'SenC (regression)' and image == 0")["score"].tolist()
+    assert [record.score for record in examples.features.values()] == scores
+    assert examples.maps["GradCAM"].shape == (12, 12)
+
+
+def test_report_and_pictures(result, tmp_path):
+    page = result.report(tmp_path / "page.html").read_text()
+    assert page.count("<img") >= 7
+    assert "GradCAM" in page
+
+
+class Failing:
+    """A metric that fails, or returns what is no score an image."""
+
+    def __init__(self, returns):
+        self.returns = returns
+
+    def __call__(self, model, x_batch, y_batch, a_batch, s_batch, explain_func, explain_func_kwargs, batch_size):
+        if isinstance(self.returns, Exception):
+            with torch.no_grad():
+                next(model.parameters()).add_(1)
+            raise self.returns
+        return self.returns
+
+
+def explain_badly(model, inputs, targets, **kwargs):
+    raise RuntimeError("no explanation today\nand none tomorrow")
+
+
+def test_a_failure_costs_its_own_cell(model, images):
+    metrics = {
+        "raises": Failing(AssertionError("all maps\nare negative")),
+        "aggregate": Failing([1.0]),
+        "curves": Failing([[1.0, 2.0]] * 4),
+        "dict": Failing({"layer": [1.0] * 4}),
+        "fine": Failing(np.arange(4)),
+        "SenC": "SenC",
+    }
+    before = [parameter.clone() for parameter in model.parameters()]
+    result = compare(model, *images, methods={"bad": explain_badly, "Saliency": "Saliency"}, metrics=metrics, **FAST)
+    failures = result.summary().set_index(["method", "metric"])["failure"]
+    assert failures["Saliency", "raises"] == "AssertionError: all maps"
+    for name in ("aggregate", "curves", "dict"):
+        assert "not one number for each of 4 images" in failures["Saliency", name]
+    assert (failures["Saliency"][["fine", "SenC"]] == "").all()
+    assert set(failures["bad"]) == {"the method failed: RuntimeError: no explanation today"}
+    assert result.scores.query("method == 'Saliency' and metric == 'fine'")["score"].tolist() == [0, 1, 2, 3]
+    assert result.scores.query("method == 'bad'")["score"].isna().all()
+    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
+def test_interrupts_are_not_failures(model, images):
+    def interrupted(model, inputs, targets, **kwargs):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(model, *images, methods={"interrupted": interrupted}, metrics="SenC", **FAST)
+
+
+def test_method_that_never_changes_has_no_score_and_the_reason_is_given(model, images):
+    result = compare(model, *images, methods={"blob": explain_blob}, metrics=["SenC (regression)", "Top-1"], **FAST)
+    assert result.summary()["failure"].tolist() == ["4 of 4 images have an explanation that no mask changes"] * 2
+
+
+def test_methods_may_be_given_in_every_form(model, images):
+    methods = {
+        "ig": {"method": "IntegratedGradients", "n_steps": 3},
+        "GradCAM": {"layer": "layer1"},
+        "mine": functools.partial(explain, method="Saliency"),
+        "pair": (quantus.explain, {"method": "Saliency"}),
+        "noise": "random",
+        "seeded": functools.partial(explain_random, seed=1),
+    }
+    result = compare(model, *images, methods=methods, metrics=["SenC"], **FAST)
+    means = result.summary().set_index("method")["mean"]
+    assert means["mine"] == pytest.approx(means["pair"], abs=1e-6)
+    assert means["noise"] != means["seeded"]
+    assert means.notna().all()
+    assert result.settings["controls"] == ["noise", "seeded"]
+
+
+def test_any_metric_of_quantus_can_be_put_in(model, images):
+    metrics = {"complexity": quantus.Complexity(disable_warnings=True), "mine": "SenC"}
+    result = compare(model, *images, methods="Saliency", metrics=metrics, **FAST)
+    assert result.metrics["direction"].tolist() == ["lower", "higher"]
+    assert result.metrics["category"].tolist() == ["Complexity", "Sensitivity consistency"]
+    assert result.scores["score"].notna().all()
+
+
+def test_work_that_metrics_and_methods_share_is_done_once(model, images):
+    counting, segmented = networks.Counting(model), []
+
+    def segment(image):
+        segmented.append(1)
+        return torch.arange(144).view(12, 12) // 16
+
+    kwargs = {"metrics": ["SenC (regression)", "Top-1", "Top-3", "SenC"], "n_masks": 60, "segment_func": segment}
+    compare(counting, *images, methods=["Saliency"], **kwargs)
+    one, counting.samples[0] = int(counting.samples[0]), 0
+    compare(counting, *images, methods=["Saliency", "Gradient", "InputXGradient"], **kwargs)
+    assert len(segmented) == 4 + 4
+    # For two more methods by two estimators: unmasked images, and masked images that show whether the method is random.
+    assert counting.samples[0] - one <= 2 * 2 * (5 + 16)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 16)])
+def test_tables_and_series(shape):
+    torch.manual_seed(0)
+    layers = [nn.Flatten(), nn.Linear(np.prod(shape), 8), nn.ReLU(), nn.Linear(8, 3)]
+    data = torch.rand(4, *shape)
+    result = compare(nn.Sequential(*layers), data, [0, 1, 2, 0], methods=["Saliency", "InputXGradient"], n_masks=60)
+    assert result.summary().query("metric != 'SenC'")["failure"].eq("").mean() > 0.8
+    assert set(result.scores["metric"]) == set(available_metrics()) - {"Region Perturbation"}
+    assert result.examples is None
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"methods": ["Salincy"]}, "unknown method 'Salincy'; did you mean 'Saliency'"),
+        ({"methods": ["randon"]}, "did you mean 'random'"),
+        ({"methods": []}, "methods=.* must name at least one"),
+        ({"methods": {"mine": 3}}, "explain_func=3 must be a callable"),
+        ({"metrics": ["Senc"]}, "unknown metric 'Senc'; did you mean 'SenC'"),
+        ({"metrics": []}, "metrics=.* must name at least one"),
+        ({"metrics": {"mine": quantus.Complexity}}, "pass an instance"),
+        ({"n_masks": 1}, "n_masks=1"),
+        ({"y_batch": torch.tensor([0, 1, 9, 2])}, "the model has classes 0 … 4"),
+        ({"y_batch": torch.tensor([0, 1])}, "pass one class an input"),
+        ({"segment_func": "slik"}, "did you mean 'slic'"),
+    ],
+)
+def test_wrong_arguments_raise_before_any_work(model, images, kwargs, message):
+    call = {"x_batch": images[0], "y_batch": images[1], **FAST, **kwargs}
+    with pytest.raises(ValueError, match=message):
+        compare(model, **call)
+
+
+def explain_destructively(model, inputs, targets, **kwargs):
+    maps = inputs * 2
+    inputs *= 0
+    targets *= 0
+    return maps
+
+
+class Destructive:
+    def __call__(self, model, x_batch, y_batch, a_batch, s_batch, explain_func, explain_func_kwargs, batch_size):
+        scores = [float(image.sum()) for image in a_batch]
+        x_batch[:], y_batch[:], a_batch[:] = 0, 0, 7
+        return scores
+
+
+def test_methods_and_metrics_cannot_alter_what_others_are_given(model, images):
+    x, y = images[0].numpy().copy(), images[1].numpy().copy()
+    methods = {"destructive": explain_destructively, "Saliency": "Saliency"}
+    metrics = {"destructive": Destructive(), "again": Destructive(), "Pixel Flipping": "Pixel Flipping"}
+    result = compare(model, x, y, methods=methods, metrics=metrics, **FAST)
+    alone = compare(model, x, y, methods=["Saliency"], metrics=["Pixel Flipping"], **FAST)
+    assert np.array_equal(x, images[0].numpy())
+    assert np.array_equal(y, images[1].numpy())
+    scores = result.scores.set_index(["metric", "method"])["score"]
+    assert scores["destructive"].tolist() == scores["again"].tolist()
+    assert scores["Pixel Flipping", "Saliency"].tolist() == alone.scores["score"].tolist()
+
+
+@pytest.mark.parametrize("precision", [torch.float64, torch.float16])
+def test_models_in_another_precision(images, precision):
+    torch.manual_seed(0)
+    model = networks.randomised(networks.PlainCNN())
+    kwargs = {"methods": ["Saliency"], "metrics": ["SenC", "Pixel Flipping", "MPRT", "Efficient MPRT", "Random Logit"], **FAST}
+    expected = compare(model, *images, **kwargs).summary()
+    converted = compare(model.to(precision), *images, **kwargs).summary()
+    assert (converted["failure"] == "").all()
+    np.testing.assert_allclose(converted["mean"], expected["mean"], atol=0.2)
+    assert next(model.parameters()).dtype is precision
+
+
+def test_maps_that_have_no_score_are_said_to_be_so(model, images):
+    methods = {
+        "constant": lambda model, inputs, targets, **kwargs: inputs * 0 + 1,
+        "nan": lambda model, inputs, targets, **kwargs: inputs * np.nan,
+        "short": lambda model, inputs, targets, **kwargs: inputs[:2],
+        "names": lambda model, inputs, targets, **kwargs: np.full((len(inputs), 1), "a"),
+    }
+    failures = compare(model, *images, methods=methods, metrics=["Pixel Flipping"], **FAST).summary()["failure"].tolist()
+    assert failures[0] == "4 of 4 images have a constant attribution"
+    assert failures[1] == "4 of 4 images have an attribution that is not finite"
+    assert failures[2].startswith("the method failed: ValueError: it returned maps of shape (2, 3, 12, 12)")
+    assert failures[3].startswith("the method failed: ValueError: it returned maps of shape (4, 1)")
+
+
+@pytest.fixture
+def unchecked_types():
+    """Calls get what the annotations forbid, as calls of users may."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"x_batch": torch.rand(4, 1, 4, 4, 4)}, "too many axes"),
+        ({"x_batch": torch.rand(4, 2, 12, 12)}, r"the model fails on x_batch of shape \(4, 2, 12, 12\)"),
+        ({"methods": 5}, "methods=5 must be names"),
+        ({"metrics": 5}, "metrics=5 must be names"),
+    ],
+)
+def test_more_wrong_arguments(model, images, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        compare(model, **{"x_batch": images[0], "y_batch": images[1], **FAST, **kwargs})
+
+
+def test_short_in_a_notebook(result):
+    assert repr(result) == "Comparison of 12 metrics, 3 methods, 4 images; see summary(), agreement(), verdict(), report(path)"

@@ -1,0 +1,187 @@
+import pytest
+import torch
+from captum import attr
+from torch import nn
+
+from quantus_senc import explain
+from quantus_senc.explainers.canonize import canonize
+from tests import networks
+from tests.explainers.models import BRANCHING, CANONIZED, QUIET, Pieces, bottleneck, network, snapshot
+
+pytestmark = QUIET
+
+CAPTUM = {
+    "GuidedBackprop": lambda model, x, y: attr.GuidedBackprop(model).attribute(x, y),
+    "DeepLift": lambda model, x, y: attr.DeepLift(model).attribute(x, torch.zeros_like(x), y),
+    "LRP": lambda model, x, y: attr.LRP(model).attribute(x, y),
+}
+
+
+def canonized_by_hand(name, model, method):
+    if name == "MobileNetV3":
+        return networks.mobilenet_twin(model, method == "LRP")
+    return {"CNN": networks.plain_twin, "ResNet18": networks.resnet_twin}[name](model)
+
+
+@pytest.mark.parametrize("method", list(CAPTUM))
+@pytest.mark.parametrize("name", ["CNN", "ResNet18", "MobileNetV3"])
+def test_maps_are_those_of_a_model_written_for_captum(name, method, x, y):
+    model = network(name)
+    expected = CAPTUM[method](canonized_by_hand(name, model, method), x.clone().requires_grad_(), y)
+    maps = explain(model, x, y, method=method, reduce_axes=())
+    torch.testing.assert_close(maps, expected.detach(), rtol=1e-4, atol=1e-6 * float(expected.detach().abs().max()))
+
+
+@pytest.mark.parametrize("method", list(CAPTUM))
+def test_functions_and_methods_of_tensors_become_modules(method, x, y):
+    model = network("functional")
+    inside = (x - model.mean) / 0.25
+    baseline = {"baseline": model.mean} if method == "DeepLift" else {}  # which normalises to 0
+    maps = explain(model, x, y, method=method, reduce_axes=(), **baseline)
+    expected = CAPTUM[method](networks.functional_twin(model), inside.clone().requires_grad_(), y).detach()
+    if method == "GuidedBackprop":
+        expected /= 0.25
+    if method == "LRP":  # normalising shifts the input as a bias does: the z-rule gives the shift its part
+        expected = expected / (inside + 1e-9 * inside.sign()) * x / 0.25
+    torch.testing.assert_close(maps, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", list(BRANCHING))
+def test_branches_and_repeated_modules_add_up(name, x, y):
+    model = Pieces(BRANCHING[name]).eval()
+    expected = model(x).gather(1, y[:, None])[:, 0]  # and 0 for the baseline
+    for method in ("LRP", "DeepLift"):
+        maps = explain(model, x, y, method=method, reduce_axes=()).double().sum((1, 2, 3)).float()
+        torch.testing.assert_close(maps, expected, rtol=1e-3, atol=1e-6)
+    guided = explain(model, x, y, method="GuidedBackprop")
+    plain = explain(model, x, y, method="Gradient")
+    assert not torch.allclose(guided, plain)
+
+
+@pytest.mark.parametrize("method", CANONIZED)
+def test_hooks_and_attributes_of_repeated_modules_stay(method, x, y):
+    model = Pieces(bottleneck).eval()
+    model.relu.output = "mine"
+    model.relu.register_forward_hook(lambda *args: None)
+    before = snapshot(model)
+    explain(model, x, y, method=method)
+    assert snapshot(model) == before
+
+
+class ReLUConv2d(nn.Conv2d):
+    def forward(self, x):
+        return nn.functional.relu(super().forward(x))
+
+
+@pytest.mark.parametrize("method", CANONIZED)
+def test_layers_with_a_nonlinearity_of_their_own(method, x, y):
+    torch.manual_seed(0)
+    model = nn.Sequential(ReLUConv2d(3, 4, 3), nn.Conv2d(4, 5, 14), nn.Flatten()).eval()
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 14), nn.Flatten()).eval()
+    plain[0].load_state_dict(model[0].state_dict())
+    plain[2].load_state_dict(model[1].state_dict())
+    torch.testing.assert_close(explain(model, x, y, method=method), explain(plain, x, y, method=method))
+
+
+def test_hook_that_the_copy_would_not_call_is_an_error(x, y):
+    model = network("ResNet18")
+    with model.layer1.register_forward_hook(lambda module, args, output: 2 * output):
+        with pytest.raises(ValueError, match=r"module 'layer1' \(Sequential\) has hooks"):
+            explain(model, x, y, method="DeepLift")
+        explain(model, x, y, method="Saliency")
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.fc(x) if x.sum() > 0 else self.fc(-x)
+
+
+def test_model_that_cannot_be_traced_is_an_error():
+    with pytest.raises(ValueError, match="cannot trace Branching"):
+        explain(Branching(), torch.rand(2, 4), torch.zeros(2, dtype=torch.long), method="DeepLift")
+    assert explain(Branching(), torch.rand(2, 4), torch.zeros(2, dtype=torch.long), method="Saliency").shape == (2, 4)
+
+
+class Rereading(nn.Module):
+    """Reads a tensor again after it was changed in place under another name."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        hidden = self.fc(x)
+        hidden.relu_()
+        return hidden
+
+
+def test_copy_that_predicts_otherwise_is_an_error():
+    with pytest.raises(ValueError, match="rewritten so predicts otherwise"):
+        explain(Rereading(), torch.rand(20, 4), torch.zeros(20, dtype=torch.long), method="DeepLift")
+
+
+def test_what_hides_a_nonlinearity_is_named():
+    model = nn.Sequential(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), nn.Flatten(), nn.Linear(12, 3)).eval()
+    with pytest.raises(ValueError, match=r"'0' \(TransformerEncoderLayer\)|cannot trace"):
+        explain(model, torch.rand(2, 3, 4), torch.tensor([0, 1]), method="GuidedBackprop")
+
+
+def test_functions_without_a_rule_of_deep_lift_are_named(x, y):
+    model = Pieces(lambda net, x: net.c1(x) * torch.exp(net.c1(x))).eval()
+    with pytest.warns(UserWarning, match="Captum has no rule") as caught:
+        explain(model, x, y, method="DeepLift")
+    messages = [str(warning.message) for warning in caught]
+    assert any("the function 'exp' after 'c1'" in message for message in messages)
+    assert any("the function 'mul' after 'c1'" in message for message in messages)
+
+
+def test_modules_without_a_rule_of_deep_lift_are_named(x, y):
+    with pytest.warns(UserWarning, match=r"DeepLift: Captum has no rule for 'features.0.2' \(Hardswish\)"):
+        explain(network("MobileNetV3"), x, y, method="DeepLift")
+    with pytest.warns(UserWarning, match="GuidedBackprop: the model has no ReLU"):
+        explain(network("transformer"), x, y, method="GuidedBackprop")
+
+
+def interrupt(copy):
+    """A method that leaves hooks and tensors behind."""
+    with copy.synchronized() as network:
+        for module in network.modules():
+            module.register_forward_hook(lambda module, args, output: 2 * output)
+        for layer in copy.traced.network.children():
+            layer.output = torch.rand(3)
+        raise RuntimeError("interrupted")
+
+
+def test_remains_of_an_interrupted_method_are_removed(x):
+    model = network("ResNet18")
+    copy = canonize(model, x, "DeepLift")
+    before = snapshot(copy.traced.network)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        interrupt(copy)
+    assert snapshot(copy.traced.network) == before
+    with copy.synchronized() as canonical:
+        torch.testing.assert_close(canonical(x), model(x))
+
+
+@pytest.mark.parametrize("method", [*CANONIZED, "GradCAM"])
+def test_hooks_see_no_other_passes_than_those_of_the_method(method, x, y):
+    model, n_samples = network("ResNet18"), []
+    with model.conv1.register_forward_hook(lambda module, args, output: n_samples.append(len(output))):
+        explain(model, x, y, method=method)
+    assert set(n_samples) <= {len(x), 2 * len(x)}  # inputs, and inputs with baselines
+    assert n_samples
+
+
+def test_hooks_stay_in_their_order_and_are_called_again(x, y):
+    model, calls = network("ResNet18"), []
+    for name in ("first", "second"):
+        model.conv1.register_forward_hook(lambda module, args, output, name=name: calls.append(name))
+    explain(model, x, y, method="DeepLift")
+    explain(model, x, y, method="GradCAM")
+    del calls[:]
+    model(x)
+    assert calls == ["first", "second"]

@@ -1,0 +1,48 @@
+"""Memory that one pass frees is there for the next; counted in a process of its own, in which nothing else allocates."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from quantus_senc.model.heap import retain_heap
+
+COUNT = """
+import resource, sys
+import torch
+from contextlib import nullcontext
+from quantus_senc.model.heap import retain_heap
+
+torch.set_num_threads(1)
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+with retain_heap() if sys.argv[1] == "retained" else nullcontext():
+    for _ in range(3):
+        before = faults()
+        blocks = [torch.ones(30 * 2**18) for _ in range(6)]  # 180 MB: 46,000 pages of 4 kB
+        del blocks
+        last = faults() - before
+print(last)
+"""
+
+
+def n_faults(how):
+    command = [sys.executable, "-c", COUNT, how]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is about glibc")
+def test_a_pass_uses_the_memory_of_the_one_before():
+    assert n_faults("retained") < 0.2 * n_faults("not")
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_blocks_are_never_written_whatever_torch_s_defaults(device):
+    torch.use_deterministic_algorithms(True)  # torch fills what it allocates
+    try:
+        with torch.device(device), retain_heap():
+            pass
+    finally:
+        torch.use_deterministic_algorithms(False)

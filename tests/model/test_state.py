@@ -1,0 +1,277 @@
+"""Model, inputs and keywords are as before, whatever the explanation method did to them and however the call ended."""
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import quantus
+import torch
+from torch import nn
+
+from quantus_senc import DataSensitivityConsistency
+from quantus_senc.model.state import preserved
+from tests.conftest import classes, gradient, image_model, inputs
+
+X, Y = inputs(3, 1, 8, 8), classes(3)
+GRID = {"n_masks": 20, "segment_func": "grid", "segment_func_kwargs": {"patch_size": 3}, "max_batch_size": 16}
+
+
+def model_with_everything():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, 3))
+    model.train()
+    model[1].eval()
+    model[0].weight.requires_grad_(False)
+    model[5].weight.grad = torch.randn_like(model[5].weight)
+    with torch.no_grad():
+        model[5].bias[0] = -0.0
+        model[5].bias[1] = torch.nan
+    model[2].register_forward_hook(lambda *args: None)
+    model[2].register_full_backward_hook(lambda *args: None)
+    return model
+
+
+def state(model):
+    return [
+        (
+            name,
+            module.training,
+            sorted(vars(module)),
+            {key: list(hooks.items()) for key, hooks in vars(module).items() if key.endswith("_hooks")},
+            [
+                (n, t.detach().numpy().tobytes(), t.requires_grad, id(t.grad), None if t.grad is None else t.grad.tolist())
+                for n, t in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+            ],
+        )
+        for name, module in model.named_modules()
+    ]
+
+
+def vandalise(model):
+    """Everything that attribution methods were seen to do to a model, and more."""
+    model.train()
+    model[1].momentum_left_behind = 3
+    model[0].weight.requires_grad_(True)
+    model[5].weight.grad.zero_()
+    model[2].register_forward_hook(lambda *args: None)
+    model[2]._backward_hooks.clear()
+    model.register_forward_pre_hook(lambda *args: None)
+    with torch.no_grad():
+        model[5].bias[0] = 0.0
+        model[0].weight.zero_()
+        model[1].running_mean += 1
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
+def test_preserved_undoes_everything(error):
+    model = model_with_everything()
+    before = state(model)
+    try:
+        with preserved(model):
+            assert not any(module.training for module in model.modules())
+            vandalise(model)
+            assert state(model) != before
+            if error:
+                raise error
+    except (RuntimeError, KeyboardInterrupt):
+        pass
+    assert state(model) == before
+
+
+def test_untouched_tensors_are_not_written():
+    """A graph that the caller still wants to go through backward stays valid."""
+    model = image_model()
+    loss = model(torch.tensor(X)).square().sum()
+    with preserved(model):
+        pass
+    loss.backward()
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 4])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_call_that_raises_in_the_middle(fails_at, error):
+    model, calls = model_with_everything(), []
+    x, kwargs = X.copy(), {"nested": {"layer": "name"}, "list": [1]}
+    before = state(model)
+
+    def explain(model, inputs, targets, nested, list):
+        calls.append(len(inputs))
+        assert nested == {"layer": "name"}
+        assert list == [1]
+        nested["layer"] = "changed"
+        list.append(2)
+        inputs.zero_()
+        if len(calls) == fails_at:
+            vandalise(model)
+            raise error("in the middle")
+        return torch.rand_like(inputs)
+
+    metric = DataSensitivityConsistency(**GRID)
+    with pytest.raises(error, match="in the middle"):
+        metric(model, x, Y, explain_func=explain, explain_func_kwargs=kwargs)
+    assert len(calls) == fails_at
+    assert state(model) == before
+    np.testing.assert_array_equal(x, X)
+    assert kwargs == {"nested": {"layer": "name"}, "list": [1]}
+    assert metric.sensitivities == []
+
+
+def test_a_model_in_training_mode_is_scored_in_evaluation_mode():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, 3))
+    scores = DataSensitivityConsistency(**GRID)(model.eval(), X, Y, explain_func=gradient)
+    assert DataSensitivityConsistency(**GRID)(model.train(), X, Y, explain_func=gradient) == scores
+    assert all(module.training for module in model.modules())
+
+
+class CachesAtFirstUse(nn.Module):
+    """The idiom of rotary embeddings: a flag and a buffer that the first pass sets."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.cached = image_model(), 0
+
+    def forward(self, x):
+        if x.shape[-1] > self.cached:
+            self.cached = x.shape[-1]
+            self.register_buffer("scale", torch.ones(1), persistent=False)
+        return self.inner(x) * self.scale
+
+
+def test_modules_that_cache_something_stay_whole():
+    model = CachesAtFirstUse().eval()
+    first = DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=gradient)
+    model(torch.tensor(X))
+    assert DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=gradient) == first
+
+
+def test_hooks_keep_their_kind_when_they_are_removed_or_cleared():
+    model, calls = image_model(), []
+    handle = model[0].register_forward_hook(lambda module, args, kwargs, output: calls.append(1), with_kwargs=True)
+    model[1].register_forward_hook(lambda *args: calls.append(2))
+    with preserved(model):
+        handle.remove()
+        model[1]._forward_hooks = OrderedDict()
+        model[1].inplace = True
+    model(torch.tensor(X))
+    assert calls == [1, 2]
+    assert model[1].inplace is False
+
+
+def test_precision_is_put_back():
+    model = image_model()
+    before = state(model)
+    with preserved(model):
+        model.double()
+    assert state(model) == before
+    assert model(torch.tensor(X)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("buffer", [torch.tensor(0.5).expand(3), torch.eye(3).to_sparse(), torch.arange(3), torch.tensor(True)])
+def test_buffers_of_every_kind(buffer):
+    model = image_model()
+    model.register_buffer("extra", buffer)
+    expected = DataSensitivityConsistency(**GRID)(image_model(), X, Y, explain_func=gradient)
+    assert DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=gradient) == expected
+
+    def explain(model, inputs, targets):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=explain)
+
+
+def test_a_model_made_in_inference_mode():
+    with torch.inference_mode():
+        model = image_model()
+    scores = DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=lambda model, inputs, targets: inputs)
+    assert len(scores) == 3
+
+
+def test_a_pass_that_runs_out_of_memory_leaves_nothing_behind():
+    def explain(model, inputs, targets, limit):
+        handle = model[0].register_forward_hook(lambda module, args, output: output * 0.3)
+        if len(inputs) > limit:
+            raise torch.OutOfMemoryError("no memory")
+        maps = gradient(model, inputs, targets)
+        handle.remove()
+        return maps
+
+    metric = DataSensitivityConsistency(**{**GRID, "max_batch_size": "auto"})
+    few, many = (metric(image_model(), X, Y, explain_func=explain, explain_func_kwargs={"limit": limit}) for limit in (7, 999))
+    np.testing.assert_allclose(few, many, atol=1e-12)
+
+
+def test_an_explanation_method_that_switches_to_training_mode():
+    model = nn.Sequential(nn.Dropout(0.5), *image_model()).eval()
+
+    def explain(model, inputs, targets):
+        maps = gradient(model, inputs, targets)
+        model.train()
+        return maps
+
+    expected = DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=gradient)
+    assert DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=explain) == expected
+
+
+def test_a_model_that_normalises_its_input_in_place():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = image_model()
+
+        def forward(self, x):
+            return self.inner(x.sub_(0.5).div_(0.3))
+
+    def explain(model, inputs, targets):
+        return gradient(image_model(), (inputs - 0.5) / 0.3, targets)
+
+    normalising = nn.Sequential(nn.BatchNorm2d(1, eps=0.0, affine=False), *image_model()).eval()
+    normalising[0].running_mean.fill_(0.5)
+    normalising[0].running_var.fill_(0.3**2)
+    expected = DataSensitivityConsistency(**GRID)(normalising, X, Y, explain_func=explain)
+    np.testing.assert_allclose(DataSensitivityConsistency(**GRID)(InPlace(), X, Y, explain_func=explain), expected, atol=1e-6)
+
+
+def test_arrays_in_keywords_and_what_the_method_returned_are_not_altered():
+    kwargs = {"nested": {"array": np.zeros(2)}, "pair": ([1], torch.zeros(2))}
+    kept = []
+
+    def explain(model, inputs, targets, nested, pair):
+        assert nested["array"].sum() == pair[1].sum() == 0
+        nested["array"] += 1
+        pair[1].add_(1)
+        pair[0].append(2)
+        kept.append(gradient(model, inputs, targets).numpy())
+        return kept[-1]
+
+    def in_place(maps):
+        maps /= 2
+        return maps
+
+    metric = DataSensitivityConsistency(**GRID, normalise=True, normalise_func=in_place)
+    metric(image_model(), X, Y, explain_func=explain, explain_func_kwargs=kwargs)
+    assert kwargs["nested"]["array"].sum() == kwargs["pair"][1].sum() == 0
+    assert kwargs["pair"][0] == [1]
+    np.testing.assert_array_equal(kept[1], gradient(image_model(), X, Y))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_captum_lrp_that_raises_does_not_break_the_model():
+    model = nn.Sequential(nn.Identity(), *image_model()).eval()
+    before = state(model)
+    with pytest.raises(TypeError, match="no rule"):
+        DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=quantus.explain, explain_func_kwargs={"method": "LRP"})
+    assert state(model) == before
+
+
+def test_inputs_and_keywords_are_not_altered():
+    x, y, kwargs = X.copy(), Y.copy(), {"xai_lib_kwargs": {}, "gc_layer": "model[0]", "interpolate": (8, 8)}
+
+    def grad_cam(**call):
+        return quantus.explain(**call, method="LayerGradCam")
+
+    DataSensitivityConsistency(**GRID)(image_model(), x, y, explain_func=grad_cam, explain_func_kwargs=kwargs, device="cpu")
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
+    assert kwargs == {"xai_lib_kwargs": {}, "gc_layer": "model[0]", "interpolate": (8, 8)}
