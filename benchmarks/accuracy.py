@@ -26,13 +26,13 @@ from tqdm.auto import tqdm
 
 from benchmarks.timing import environment
 from quantus_senc import DataSensitivityConsistency
+from quantus_senc.core.mask_loop import MaskRun, Unperturbed
 from quantus_senc.core.masks import exhaustive_masks, keep_masks
 from quantus_senc.core.perturb import changed_features, eliminate
 from quantus_senc.core.plan import Plan
 from quantus_senc.core.ranks import centred_ranks, rank_correlation
-from quantus_senc.core.rounds import MaskRun, Unperturbed
 from quantus_senc.core.segment import segment
-from quantus_senc.core.table import Pairs
+from quantus_senc.core.weight_table import Pairs
 from tests import reference
 
 RATES = (0.2, 0.5, 0.8)

@@ -13,7 +13,7 @@ from benchmarks.rows import Explain, Row
 from benchmarks.timing import Task
 from quantus_senc.core.masks import keep_masks
 from quantus_senc.metrics.units import layer_stream, n_units
-from quantus_senc.model.heap import retain_heap
+from quantus_senc.model.retain_heap import retain_heap
 from tests import reference
 
 _SEED, _MASK_RATE = 42, 0.8  # the defaults of the metrics

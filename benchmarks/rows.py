@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from benchmarks.calls import N_STEPS, explain_by_senc, layer_names
 from benchmarks.models import model_and_inputs
 from quantus_senc.core.segment import segment
-from quantus_senc.model.batches import BatchLimit
 from quantus_senc.model.explained_model import ExplainedModel
+from quantus_senc.model.pass_size import BatchLimit
 
 Explain = Callable[[Tensor, Tensor], Tensor]
 

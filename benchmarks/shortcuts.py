@@ -28,7 +28,7 @@ import torch
 from benchmarks.calls import DEFAULT_MASKS, LAST_LINEAR, TARGETS, call, cpu_seconds, explain_by_senc, masks_for
 from benchmarks.rows import Row
 from benchmarks.timing import environment
-from quantus_senc.core.rounds import MaskRun
+from quantus_senc.core.mask_loop import MaskRun
 from quantus_senc.model.layers_once import LayersOnce
 from quantus_senc.model.shared_pass import SharedPass
 
@@ -44,7 +44,7 @@ def _no_shared_pass() -> AbstractContextManager[Any]:
 
 
 def _no_equal_samples() -> AbstractContextManager[Any]:
-    return patch.object(MaskRun, "_keys", lambda self, row, stop: torch.arange(stop))
+    return patch.object(MaskRun, "_keys", lambda self, rows, stop: ((row, torch.arange(stop)) for row in rows))
 
 
 def _no_layers_once() -> AbstractContextManager[Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from quantus_senc.cli_inputs import images_in, model_from, writable
 from quantus_senc.comparison.compare import compare
-from quantus_senc.comparison.methods import DEFAULT_METHODS, available_methods
-from quantus_senc.comparison.metrics import available_metrics
+from quantus_senc.comparison.named_methods import DEFAULT_METHODS, available_methods
+from quantus_senc.comparison.named_metrics import available_metrics
 from quantus_senc.comparison.text_table import text_report
 
 _EXAMPLE = f"""

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from quantus_senc.comparison.compare import compare
-from quantus_senc.comparison.methods import DEFAULT_METHODS
+from quantus_senc.comparison.named_methods import DEFAULT_METHODS
 from quantus_senc.comparison.text_table import text_report
 
 _SIZE = 32  # pixels a side

@@ -10,12 +10,12 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from quantus_senc.comparison.failures import error_line, records_by_image, undefined_reason
-from quantus_senc.comparison.methods import Method
+from quantus_senc.comparison.named_methods import Method
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.base import SensitivityConsistency
-from quantus_senc.metrics.data import DataSensitivityConsistency
+from quantus_senc.metrics.data_senc import DataSensitivityConsistency
 from quantus_senc.metrics.derived import DerivedMetric
-from quantus_senc.metrics.parameter import ParameterSensitivityConsistency
+from quantus_senc.metrics.parameter_senc import ParameterSensitivityConsistency
 from quantus_senc.model.arrays import copied, host_array, model_device
 from quantus_senc.model.state import preserved, seeded
 

@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 
 from quantus_senc.comparison.cells import Evaluation, MethodResult
 from quantus_senc.comparison.examples import Examples
-from quantus_senc.comparison.methods import DEFAULT_METHODS, Method, named_methods
-from quantus_senc.comparison.metrics import named_metrics
+from quantus_senc.comparison.named_methods import DEFAULT_METHODS, Method, named_methods
+from quantus_senc.comparison.named_metrics import named_metrics
 from quantus_senc.comparison.result import Comparison
 from quantus_senc.comparison.settings import metric_table, settings_of
 from quantus_senc.core.checks import check_inputs

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from quantus_senc.comparison.directions import category, direction
-from quantus_senc.comparison.methods import Method
+from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.core.checks import parameter_names
 from quantus_senc.metrics.derived import DerivedMetric

@@ -7,6 +7,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from quantus_senc.core.ranks import spearman
+from quantus_senc.core.ties import with_ties
 
 
 def consistency(
@@ -19,32 +20,13 @@ def consistency(
     prediction, explanation
         Sensitivity of each feature.
     tie_tolerance
-        How far rounding alone can move the two sensitivities apart; features that differ by no more are tied.
+        Features whose sensitivities differ by no more than this are tied: for prediction and for explanation.
 
     References
     ----------
     Tan, WACV 2025, Eq. 4 and 6.
     """
     return spearman(with_ties(prediction, tie_tolerance[0]), with_ties(explanation, tie_tolerance[1]))
-
-
-def with_ties(values: Float64[Tensor, "*n m"], tie_tolerance: Float64[Tensor, ""]) -> Float64[Tensor, "*n m"]:
-    """Return the values in groups: those at most `tie_tolerance` above the lowest value of a group become equal to it.
-
-    Groups are formed from the lowest value up.
-
-    Examples
-    --------
-    >>> with_ties(torch.tensor([0.3, 0.1, 0.1 + 1e-9, 0.2], dtype=torch.float64), torch.tensor(1e-6, dtype=torch.float64))
-    tensor([0.3000, 0.1000, 0.1000, 0.2000], dtype=torch.float64)
-    """
-    ordered, order = values.sort(-1)
-    if not (ordered.diff(dim=-1) <= tie_tolerance).any():
-        return values
-    lowest = [ordered[..., 0]]
-    for value in ordered.unbind(-1)[1:]:
-        lowest.append(torch.where(value - lowest[-1] <= tie_tolerance, lowest[-1], value))
-    return torch.empty_like(ordered).scatter_(-1, order, torch.stack(lowest, -1))
 
 
 def top_k_agreement(

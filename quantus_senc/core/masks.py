@@ -115,15 +115,20 @@ class MaskDesign:
     n_masks: tuple[int, ...]
     exhaustive: tuple[bool, ...]
 
+    @property
+    def chunk_size(self) -> int:
+        """How many masks are made at a time."""
+        return max(_BLOCK // self.free.shape[1], 1)
+
     def row_of(self, image: int) -> int:
         """The row of an image."""
         return image if len(self.n_masks) > 1 else 0
 
     def masks(self, rows: Int64[Tensor, " p"], numbers: Int64[Tensor, " p"]) -> Bool[Tensor, "p m"]:
         """Masks by row and number; True keeps. All on the device of the design."""
-        size = max(_BLOCK // self.free.shape[1], 1)
-        if len(rows) > size:
-            return torch.cat([self.masks(*chunk) for chunk in zip(rows.split(size), numbers.split(size), strict=True)])
+        if len(rows) > self.chunk_size:
+            chunks = zip(rows.split(self.chunk_size), numbers.split(self.chunk_size), strict=True)
+            return torch.cat([self.masks(*chunk) for chunk in chunks])
         if all(self.exhaustive):
             return exhaustive_masks(self.free[rows], numbers)
         drawn = keep_masks(self.seed, self.streams[rows], numbers, self.free.shape[1], self.mask_rate)
@@ -135,7 +140,7 @@ class MaskDesign:
     def row_masks(self, row: int, start: int, stop: int) -> Iterator[Bool[Tensor, "k m"]]:
         """The masks of a row with the numbers from `start` to `stop`, in chunks of bounded size."""
         numbers = torch.arange(start, stop, device=self.streams.device)
-        for chunk in numbers.split(max(_BLOCK // self.free.shape[1], 1)):
+        for chunk in numbers.split(self.chunk_size):
             yield self.masks(torch.full_like(chunk, row), chunk)
 
     def by_number(self, n_masks: int) -> Callable[[Int64[Tensor, " k"]], Bool[Tensor, "k l"]]:

@@ -56,10 +56,10 @@ class Plan:
 
     def checkpoints(self) -> list[int]:
         """The numbers of masks after which standard errors are computed during the run."""
+        if isinstance(self.n_masks, str) or (self.tolerance is None and not self.shows_errors):
+            return []
         checks, stop = [], FIRST_CHECK
-        while self.tolerance is not None or self.shows_errors:
-            if isinstance(self.n_masks, str) or stop >= self.n_masks:
-                break
+        while stop < self.n_masks:
             checks.append(stop)
             stop = int(_GROWTH * stop)
         return checks
@@ -103,14 +103,14 @@ class Plan:
     def tie_tolerance(
         self, rounding: Float64[Tensor, " 2"], largest: float, n_masks: int, n_free: int, *, is_exhaustive: bool
     ) -> Float64[Tensor, " 2"]:
-        """Return how far rounding alone can move prediction and explanation sensitivities apart.
+        """Return how far rounding alone can move the sensitivities of two features apart, for prediction and explanation.
 
         Parameters
         ----------
         rounding
-            The standard deviation of the rounding errors of the weights, which are independent.
+            How far rounding moves the two weights of a mask, independently from mask to mask.
         largest
-            The largest prediction.
+            An upper bound on the image's predictions.
         """
         variance = self.mask_rate * (1 - self.mask_rate)
         # Of a coefficient: 1 / sqrt(n p q) from n drawn masks; from all masks, the errors of which count by probability.

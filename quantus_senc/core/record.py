@@ -34,9 +34,9 @@ class Sensitivity:
         64 scores that other masks might have given; the score itself where all masks were run, NaN where the masks are too few
         to tell.
     reliability
-        By what factor the noise of the masks has lowered the correlation of the two, if each has noise of its own, in [0, 1].
+        By what factor the noise of the masks has lowered the correlation of the two, if their noise is independent, in [0, 1].
     tie_tolerance
-        How far rounding alone can move prediction and explanation sensitivities apart; features that differ by less are tied.
+        Features whose sensitivities differ by no more than this are tied: for prediction and for explanation.
     weights
         1 - confidence change and explanation similarity of each mask, of shape (K, 2).
     constant
@@ -112,9 +112,8 @@ class Sensitivity:
     def standard_error(self) -> float:
         """How far the score may be from the one that ever more masks lead to, as a standard error; NaN where it is unknown.
 
-        It is too small for the paper's two sums. They share their noise, which puts weak features in the same order in both,
-        whichever the masks. A method that gives something else each time adds scatter. The error contains it unless all masks
-        were run.
+        For the paper's two sums it is too small: their shared noise puts weak features in the same order in both, whichever the
+        masks are. The scatter of a method that gives something else each time is in it, unless all masks were run.
         """
         return standard_error(self.score, self.replicates, self.reliability)
 

@@ -22,7 +22,7 @@ def slic_labels(
     Parameters
     ----------
     image
-        Of two or three spatial dimensions; not finite values count as 0.
+        Of two or three spatial dimensions; non-finite values count as 0.
     pixels_per_segment
         How many pixels a superpixel has, roughly; 50 in the paper.
     n_segments
@@ -151,4 +151,4 @@ def keyword_names(segment_func: str) -> list[str]:
     names = list(inspect.signature(SEGMENT_FUNCS[segment_func]).parameters)[1:]
     if segment_func == "slic":
         names = names[:-1] + [name for name in inspect.signature(slic).parameters if name not in ("image", "channel_axis")]
-    return names
+    return list(dict.fromkeys(names))

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
+from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import centred_ranks, has_no_ranks, rank_correlation, select_rows, sum_of_squares
-from quantus_senc.core.stages import stage
 
 
 @dataclass(frozen=True, eq=False)

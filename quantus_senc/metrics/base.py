@@ -21,14 +21,14 @@ from quantus_senc.core.checks import (
 )
 from quantus_senc.core.plan import Plan
 from quantus_senc.core.record import Sensitivity
-from quantus_senc.metrics.batch import Batch
 from quantus_senc.metrics.complaints import DISAGREEMENT, complaints
 from quantus_senc.metrics.derived import StandardError, TopKAgreement
+from quantus_senc.metrics.image_batch import Batch
 from quantus_senc.metrics.last_run import LastRun
 from quantus_senc.model.arrays import agrees, call_device, host_array
-from quantus_senc.model.batches import BatchLimit
 from quantus_senc.model.explained_model import ExplainedModel
-from quantus_senc.model.heap import retain_heap
+from quantus_senc.model.pass_size import BatchLimit
+from quantus_senc.model.retain_heap import retain_heap
 from quantus_senc.model.shared_pass import SharedPass
 from quantus_senc.model.state import preserved
 from quantus_senc.model.warn import warn

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from quantus_senc.core.checks import check_segment_func
 from quantus_senc.core.perturb import Baseline, baseline_values, changed_features
+from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.core.segment import SegmentFunc, default_segment_func, number_labels, segment
-from quantus_senc.core.stages import stage
 from quantus_senc.model.explained_model import ExplainedModel
 
 _AT_ONCE = 64  # images that are on the model's device

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import widest
-from quantus_senc.core.same import NETWORK_ROUNDING, OPERATION_ROUNDING, same_attributions
-from quantus_senc.core.stages import stage
+from quantus_senc.core.same_result import NETWORK_ROUNDING, OPERATION_ROUNDING, same_attributions
 from quantus_senc.metrics.masked_layers import Failure, MaskedLayer
 from quantus_senc.model.explained_model import Outputs
 

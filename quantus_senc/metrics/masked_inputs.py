@@ -10,11 +10,11 @@ from torch import Tensor
 
 from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.perturb import changed_features, eliminate
+from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import select_rows
-from quantus_senc.core.same import is_deterministic
-from quantus_senc.core.stages import stage
-from quantus_senc.core.table import Pairs
-from quantus_senc.metrics.batch import Batch, join_weights
+from quantus_senc.core.same_result import is_deterministic
+from quantus_senc.core.weight_table import Pairs
+from quantus_senc.metrics.image_batch import Batch, join_weights
 from quantus_senc.model.explained_model import Outputs
 
 _N_TRIED = 8  # masked images that show whether a method is deterministic

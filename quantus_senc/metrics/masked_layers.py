@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
 from quantus_senc.core.ranks import select_rows
-from quantus_senc.core.table import Pairs
-from quantus_senc.metrics.batch import Batch, join_weights
+from quantus_senc.core.weight_table import Pairs
+from quantus_senc.metrics.image_batch import Batch, join_weights
 from quantus_senc.metrics.units import masked_units, n_units, zeroed_weights
-from quantus_senc.model.batches import is_out_of_memory
 from quantus_senc.model.explained_model import Outputs
 from quantus_senc.model.layers_once import LayersOnce
+from quantus_senc.model.pass_size import is_out_of_memory
 
 _FEWEST_COPIES = 4  # of an input, on average, so that running layers once saves more time than it takes
 _MASK_ENTRIES = 2**20  # of zeroed weights, made at a time

@@ -4,8 +4,8 @@ from typing import Any, cast
 
 from quantus.helpers.constants import AVAILABLE_METRICS
 
-from quantus_senc.metrics.data import DataSensitivityConsistency
-from quantus_senc.metrics.parameter import ParameterSensitivityConsistency
+from quantus_senc.metrics.data_senc import DataSensitivityConsistency
+from quantus_senc.metrics.parameter_senc import ParameterSensitivityConsistency
 
 METRICS = (DataSensitivityConsistency, ParameterSensitivityConsistency)
 

@@ -12,11 +12,11 @@ from jaxtyping import Float, Int64, Shaped
 from quantus.helpers.utils import infer_attribution_axes
 from torch import Tensor, nn
 
+from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.similarity import Originals
-from quantus_senc.core.stages import stage
 from quantus_senc.model.arrays import as_tensor, copied, model_device, model_precision, takes_arrays
-from quantus_senc.model.batches import BatchLimit, PassLoad
 from quantus_senc.model.outputs import check_outputs
+from quantus_senc.model.pass_size import BatchLimit, PassLoad
 from quantus_senc.model.state import preserved, switch_to_evaluation
 
 Outputs = tuple[Float[Tensor, " p"], Float[Tensor, "p *_"]]  # predictions for the explained classes, and maps

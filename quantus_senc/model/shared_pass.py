@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from quantus_senc.core.same import same_predictions
+from quantus_senc.core.same_result import same_predictions
 from quantus_senc.model.explained_model import ExplainedModel, Outputs
 
 

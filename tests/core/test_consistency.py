@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from quantus_senc.core.consistency import consistency, top_k_agreement, with_ties
+from quantus_senc.core.consistency import consistency, top_k_agreement
+from quantus_senc.core.ties import with_ties
 from tests import reference
 
 EXACT = torch.zeros(2, dtype=torch.float64)

@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_random
 from quantus_senc.core.estimators import N_BLOCKS
+from quantus_senc.core.mask_loop import MaskRun, Unperturbed
 from quantus_senc.core.plan import Plan
-from quantus_senc.core.rounds import MaskRun, Unperturbed
 from tests import estimates, philox, reference
 from tests.conftest import classes, gradient, image_model, inputs
 

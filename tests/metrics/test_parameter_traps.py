@@ -9,7 +9,7 @@ from torch import nn
 from quantus_senc import ParameterSensitivityConsistency
 from tests import philox, reference
 from tests.conftest import classes, gradient, inputs, table_model
-from tests.metrics.test_parameter import names
+from tests.metrics.test_parameter_senc import names
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -9,7 +9,7 @@ from quantus_senc import ParameterSensitivityConsistency, explain
 from quantus_senc.metrics.hook_check import HookCheck
 from quantus_senc.model.layers_once import LayersOnce
 from tests.conftest import classes, gradient, inputs
-from tests.metrics.test_parameter import CNN, METHODS, ResNet, grad_cam
+from tests.metrics.test_parameter_senc import CNN, METHODS, ResNet, grad_cam
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -9,8 +9,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from quantus_senc.comparison.quantus_metrics import QUANTUS_METRICS, quantus_metrics
 from quantus_senc.core.checks import check_known
-from quantus_senc.metrics.data import DataSensitivityConsistency
-from quantus_senc.metrics.parameter import ParameterSensitivityConsistency
+from quantus_senc.metrics.data_senc import DataSensitivityConsistency
+from quantus_senc.metrics.parameter_senc import ParameterSensitivityConsistency
 
 _SENC_METRICS = ("SenC (regression)", "Top-1", "Top-3", "SenC", "Parameter SenC")
 

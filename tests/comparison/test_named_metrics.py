@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from quantus_senc import CONTROLS, explain_fixed_random, explain_random
-from quantus_senc.comparison.metrics import available_metrics, default_metrics
+from quantus_senc.comparison.named_metrics import available_metrics, default_metrics
 from quantus_senc.comparison.quantus_corrections import SmoothMPRT, map_entropy, rank_similarity
 from quantus_senc.comparison.quantus_metrics import features_in_step
 from quantus_senc.comparison.quantus_per_image import PerImage

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
-from quantus_senc.core.distinct import first_occurrences, mask_keys
+from quantus_senc.core.distinct_masks import first_occurrences, mask_keys
 from tests import philox, reference
 from tests.conftest import classes, gradient, image_model, inputs, table_model
 

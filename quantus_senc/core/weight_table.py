@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from quantus_senc.core.distinct import mask_keys
+from quantus_senc.core.distinct_masks import mask_keys
 from quantus_senc.core.masks import MaskDesign
+from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.record import Sensitivity
-from quantus_senc.core.stages import stage
 
 
 @dataclass(eq=False)
@@ -69,9 +69,10 @@ class KnownWeights:
     @classmethod
     def from_record(cls, record: Sensitivity, differing: Bool[Tensor, " m"], *, of_same_method: bool) -> "KnownWeights":
         """Read the table of a record; `differing` are the features that differ from the baseline."""
-        differing = differing.cpu()
+        n_features = len(record.prediction)
+        differing = differing[:n_features].cpu()
         masks = record.design.row_masks(0, 0, record.n_masks)
-        ordered, order = torch.cat([mask_keys(one & differing) for one in masks]).sort()
+        ordered, order = torch.cat([mask_keys(one[:, :n_features] & differing) for one in masks]).sort()
         return cls(ordered, record.weights[order], record.constant[order], of_same_method)
 
     def lookup(self, keys: Int64[Tensor, " n"]) -> tuple[Bool[Tensor, " n"], Int64[Tensor, " n"]]:
@@ -82,7 +83,7 @@ class KnownWeights:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of an image and a mask, each of which is one perturbed sample. Pairs of one image are neighbours.
+    """Pairs of an image and a mask, each of which is one perturbed sample.
 
     Attributes
     ----------

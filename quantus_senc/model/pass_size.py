@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from quantus_senc.model.heap import LARGEST_BLOCK
+from quantus_senc.model.retain_heap import LARGEST_BLOCK
 
 T = TypeVar("T")
 

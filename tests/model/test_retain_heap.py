@@ -8,13 +8,13 @@ import sys
 import pytest
 import torch
 
-from quantus_senc.model.heap import retain_heap
+from quantus_senc.model.retain_heap import retain_heap
 
 COUNT = """
 import resource, sys
 import torch
 from contextlib import nullcontext
-from quantus_senc.model.heap import retain_heap
+from quantus_senc.model.retain_heap import retain_heap
 
 torch.set_num_threads(1)
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -10,13 +10,13 @@ from quantus.helpers.enums import DataType
 from torch import nn
 
 from quantus_senc.core.checks import check_known
+from quantus_senc.core.mask_loop import MaskRun
 from quantus_senc.core.record import Sensitivity
-from quantus_senc.core.rounds import MaskRun
 from quantus_senc.metrics.base import SensitivityConsistency, StartAgain
-from quantus_senc.metrics.batch import DEPENDENT, RANDOM, Batch
+from quantus_senc.metrics.image_batch import DEPENDENT, RANDOM, Batch
 from quantus_senc.metrics.layers import Layers, check_layers, chosen_layers
 from quantus_senc.metrics.masked_layers import Failure, MaskedLayer, ZeroedWeights
-from quantus_senc.metrics.strategy import STRATEGIES, Decision, HookedMasks, Strategy, decide, without_check
+from quantus_senc.metrics.masking_strategy import STRATEGIES, Decision, HookedMasks, Strategy, decide, without_check
 from quantus_senc.metrics.units import layer_stream, n_units
 from quantus_senc.model.explained_model import ExplainedModel
 

@@ -56,7 +56,7 @@ def same_attributions(
     level = (values - expected).abs() <= (_LEVEL * expected.abs()).maximum(rounding[..., None])
     ranks = centred_ranks(expected)
     rho, constant = rank_correlation(ranks, torch.where(level, expected, values))
-    return (rho > _SAME_RANKS) | (constant & has_no_ranks(ranks)) | (rho.isnan() & ranks.isnan().all(-1))
+    return (rho > _SAME_RANKS) | (constant & has_no_ranks(ranks)) | (values.isnan().any(-1) & expected.isnan().any(-1))
 
 
 def same_values(expected: Float[Tensor, "*n v"], values: Float[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:

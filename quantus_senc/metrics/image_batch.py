@@ -10,12 +10,12 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from quantus_senc.core.rounds import Unperturbed
-from quantus_senc.core.same import is_deterministic, same_attributions, same_predictions
+from quantus_senc.core.mask_loop import Unperturbed
+from quantus_senc.core.profiler_marks import stage
+from quantus_senc.core.same_result import is_deterministic, same_attributions, same_predictions
 from quantus_senc.core.similarity import Originals
-from quantus_senc.core.stages import stage
-from quantus_senc.model.batches import BatchLimit
 from quantus_senc.model.explained_model import ExplainedModel, Outputs
+from quantus_senc.model.pass_size import BatchLimit
 from quantus_senc.model.shared_pass import SharedPass
 
 RANDOM = "explanations or predictions differ for the same input"

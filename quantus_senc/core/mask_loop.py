@@ -11,13 +11,13 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from quantus_senc.core.distinct import first_occurrences, mask_keys
+from quantus_senc.core.distinct_masks import first_occurrences, mask_keys
 from quantus_senc.core.estimators import Estimate
 from quantus_senc.core.masks import MaskDesign
 from quantus_senc.core.plan import Plan
+from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.record import CONSTANT, FINAL, NAN_ATTRIBUTION, NAN_PREDICTION, Sensitivity
-from quantus_senc.core.stages import stage
-from quantus_senc.core.table import KnownWeights, Pairs, WeightTable
+from quantus_senc.core.weight_table import KnownWeights, Pairs, WeightTable
 
 _PAIRS = 2**16  # pairs of an image and a mask that are weighed at a time
 
@@ -64,7 +64,7 @@ class MaskRun:
     differing
         The features of each row that differ from the baseline: masks that agree in these leave the same sample.
     known
-        For each image what an earlier run has shown.
+        For each image what an earlier run has shown. Images that share their masks can have none.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class MaskRun:
             start, active = stop, [image for image in active if self._most_masks(image) > stop]
             if checkpoints[:1] == [stop]:
                 del checkpoints[0]
-                done = self._done(active)
+                done = self._finished(active)
                 self.progress.total -= sum(self._most_masks(image) - stop for image in done)
                 active = [image for image in active if image not in done]
         return self._scored(list(range(len(self.tables))))
@@ -108,13 +108,13 @@ class MaskRun:
         first: dict[int, Tensor] = {}
         for image in images:
             self.tables[image].extend(stop)
-        for row, members in groupby(images, self.design.row_of):
-            keys = self._keys(row, stop)
+        members = {row: list(mine) for row, mine in groupby(images, self.design.row_of)}
+        for row, keys in self._keys(list(members), stop):
             first[row] = first_occurrences(keys)
             new = (first[row] == torch.arange(stop)).nonzero()[:, 0]
-            for pairs in self._unknown(list(members), new[new >= start], keys):
+            for pairs in self._unknown(members[row], new[new >= start], keys):
                 waiting.append(pairs)
-                if sum(map(len, waiting)) >= _PAIRS:
+                if sum(map(len, waiting)) >= _PAIRS // 2:
                     self._weigh(waiting, weigh)
                     waiting = []
         self._weigh(waiting, weigh)
@@ -122,13 +122,21 @@ class MaskRun:
             self.tables[image].repeat(first[self.design.row_of(image)][start:])
         self.progress.update(len(images) * (stop - start) - (self.progress.n - before))
 
-    @stage("distinct")
-    def _keys(self, row: int, stop: int) -> Int64[Tensor, " k"]:
-        """Integers that are equal for masks that leave the same sample, if the sample gives the same again."""
+    def _keys(self, rows: list[int], stop: int) -> Iterator[tuple[int, Int64[Tensor, " k"]]]:
+        """For each row integers that are equal for masks that leave the same sample, if a sample gives the same again."""
         if not self.plan.repeats:
-            return torch.arange(stop)
-        masks = self.design.row_masks(row, 0, stop)
-        return torch.cat([mask_keys(one & self.differing[row]).cpu() for one in masks])
+            yield from ((row, torch.arange(stop)) for row in rows)
+            return
+        for together in torch.tensor(rows).split(max(_PAIRS // stop, 1)):
+            yield from zip(together.tolist(), self._keys_of_rows(together, stop), strict=True)
+
+    @stage("distinct")
+    def _keys_of_rows(self, rows: Int64[Tensor, " r"], stop: int) -> Int64[Tensor, "r k"]:
+        device, keys = self.design.streams.device, []
+        for place in torch.arange(len(rows) * stop).split(self.design.chunk_size):
+            row, numbers = rows[place // stop].to(device), (place % stop).to(device)
+            keys.append(mask_keys(self.design.masks(row, numbers) & self.differing[row]).cpu())
+        return torch.cat(keys).view(len(rows), stop)
 
     def _unknown(self, images: list[int], numbers: Int64[Tensor, " k"], keys: Int64[Tensor, " _"]) -> Iterator[Pairs]:
         """Pairs of images, which share their masks, and new masks; what an earlier run has shown goes into the tables."""
@@ -146,16 +154,16 @@ class MaskRun:
             yield Pairs.from_grid(images, chunk, change, self.design)
 
     def _weigh(self, waiting: list[Pairs], weigh: Weigh) -> None:
-        pairs = Pairs.join(waiting) if waiting else None
-        if not pairs:
+        if not any(map(len, waiting)):
             return
+        pairs = Pairs.join(waiting)
         weights, constant = weigh(pairs, self.progress.update)
         images, counts = pairs.images.unique_consecutive(return_counts=True)
         parts = (values.split(counts.tolist()) for values in (pairs.numbers, weights, constant))
         for image, *rows in zip(images.tolist(), *parts, strict=True):
             self.tables[image].put(*rows)
 
-    def _done(self, images: list[int]) -> list[int]:
+    def _finished(self, images: list[int]) -> list[int]:
         """The images that are within the tolerance, or will never have a score; the progress bar shows the mean error."""
         drawn = [image for image in images if not self.design.exhaustive[self.design.row_of(image)]]
         records = dict(zip(drawn, self._scored(drawn), strict=True))
@@ -172,10 +180,10 @@ class MaskRun:
         """The records of some images; those that had the same masks are estimated together."""
         records: dict[int, Sensitivity] = {}
 
-        def had_same_masks(image: int) -> tuple[int, int]:
+        def masks_key(image: int) -> tuple[int, int]:
             return self.design.row_of(image), len(self.tables[image].weights)
 
-        for (row, n_masks), group in groupby(sorted(images, key=had_same_masks), had_same_masks):
+        for (row, n_masks), group in groupby(sorted(images, key=masks_key), masks_key):
             members = list(group)
             design = self.design.select_row(row).to(torch.device("cpu"))
             weights = torch.stack([self.tables[image].weights for image in members])
@@ -187,19 +195,11 @@ class MaskRun:
 
     def _record(self, image: int, index: int, estimate: Estimate, design: MaskDesign) -> Sensitivity:
         table, unperturbed, free = self.tables[image], self.unperturbed, design.free[0]
-        lowest, highest = table.weights.aminmax(dim=0)
-        largest = (unperturbed.predictions[image].abs() + 1 - lowest[0]).item()
+        largest = (unperturbed.predictions[image].abs() + 1 - table.weights[:, 0].amin()).item()
         rounding = unperturbed.rounding * torch.tensor([largest, 1.0], dtype=torch.float64)
-        unchanged = (highest - lowest <= 2 * rounding) & self.plan.knows_inert_features
-        reasons = {
-            NAN_PREDICTION: lowest[0].isnan(),
-            NAN_ATTRIBUTION: lowest[1].isnan(),
-            CONSTANT: unperturbed.unranked[image],
-            "an attribution that is constant under every mask": table.constant.all(),
-            "a prediction that no mask changes": unchanged[0],
-            "an explanation that no mask changes": unchanged[1],
-            "masks that do not tell its features apart": estimate.sensitivities[index].isnan().any(),
-        }
+        undefined = self._why_undefined(image, rounding)
+        if not undefined and estimate.sensitivities[index].isnan().any():
+            undefined = "masks that do not tell its features apart"
         sensitivities = estimate.inert[index][:, None].repeat(1, len(free))
         sensitivities[:, free] = estimate.sensitivities[index]
         deviations = torch.zeros(*estimate.deviations.shape[1:3], len(free), dtype=torch.float64)
@@ -209,9 +209,24 @@ class MaskRun:
             sensitivities,
             deviations,
             tie_tolerance=self.plan.tie_tolerance(rounding, largest, *counts, is_exhaustive=design.exhaustive[0]),
-            undefined=next((reason for reason, applies in reasons.items() if applies), ""),
+            undefined=undefined,
             labels=None if unperturbed.labels is None else unperturbed.labels[image],
             weights=table.weights,
             constant=table.constant,
             design=design,
         )
+
+    def _why_undefined(self, image: int, rounding: Float64[Tensor, " 2"]) -> str:
+        """Why the weights of an image give no score, or an empty string."""
+        table = self.tables[image]
+        lowest, highest = table.weights.aminmax(dim=0)
+        unchanged = (highest - lowest <= 2 * rounding) & self.plan.knows_inert_features
+        reasons = {
+            NAN_PREDICTION: lowest[0].isnan(),
+            NAN_ATTRIBUTION: lowest[1].isnan(),
+            CONSTANT: self.unperturbed.unranked[image],
+            "an attribution that is constant under every mask": table.constant.all(),
+            "a prediction that no mask changes": unchanged[0],
+            "an explanation that no mask changes": unchanged[1],
+        }
+        return next((reason for reason, applies in reasons.items() if applies), "")

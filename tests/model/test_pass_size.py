@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from quantus_senc.model.batches import BatchLimit, PassLoad
+from quantus_senc.model.pass_size import BatchLimit, PassLoad
 
 CPU = torch.device("cpu")
 

@@ -11,14 +11,14 @@ from quantus.helpers.enums import DataType
 from torch import Tensor
 
 from quantus_senc.core.checks import check_estimator, check_perturb_baseline, check_predictions, check_segment_func
+from quantus_senc.core.mask_loop import MaskRun
 from quantus_senc.core.perturb import Baseline, baseline_values
 from quantus_senc.core.record import Sensitivity
-from quantus_senc.core.rounds import MaskRun
 from quantus_senc.core.segment import SegmentFunc
-from quantus_senc.core.table import KnownWeights
+from quantus_senc.core.weight_table import KnownWeights
 from quantus_senc.metrics.base import SensitivityConsistency
-from quantus_senc.metrics.batch import Batch
 from quantus_senc.metrics.features import Features, differing_features, existing_features, label_features
+from quantus_senc.metrics.image_batch import Batch
 from quantus_senc.metrics.last_run import LastRun
 from quantus_senc.metrics.masked_inputs import MaskedInputs
 from quantus_senc.model.explained_model import ExplainedModel

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from quantus_senc.core.masks import keep_masks
-from quantus_senc.core.stages import stage
-from quantus_senc.core.table import Pairs
-from quantus_senc.metrics.batch import DEPENDENT, join_weights
+from quantus_senc.core.profiler_marks import stage
+from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.hook_check import HookCheck
+from quantus_senc.metrics.image_batch import DEPENDENT, join_weights
 from quantus_senc.metrics.masked_layers import Failure, MaskedLayer
 
 STRATEGIES = ("auto", "hooks", "weights")
