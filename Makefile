@@ -1,17 +1,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
+SHAPES := --jaxtyping-packages=quantus_senc.core,quantus_senc.model,quantus_senc.metrics,beartype.beartype
 
 .PHONY: demo test clean
 
 demo: .venv/installed  ## explanation methods compared on handwritten digits
 	$(BIN)/quantus-senc demo --out demo
 
-test: .venv/installed  ## lint, types, imports, doctests and tests
+test: .venv/installed  ## lint, types, imports, doctests, tests, and shapes of tensors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto $(SHAPES) tests/core tests/metrics/test_undefined.py quantus_senc/core
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

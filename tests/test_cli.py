@@ -177,7 +177,7 @@ def test_help_teaches(capsys):
 
 
 def test_demo(tmp_path, capsys):
-    assert main(["demo", "--out", str(tmp_path), "--images", "2", "--n-masks", "100"]) == 0
+    assert main(["demo", "--out", str(tmp_path), "--images", "1", "--n-masks", "100"]) == 0
     shown = capsys.readouterr().out
     assert "held-out digits" in shown
     assert 'The control "random" ranks' in shown
