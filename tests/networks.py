@@ -1,4 +1,4 @@
-"""Networks as people have them, and twins prepared by hand for Captum, with the same weights."""
+"""Networks as people have them, and canonical copies prepared by hand for Captum, with the same weights."""
 
 import copy
 
@@ -25,7 +25,7 @@ class PlainCNN(nn.Sequential):
         )
 
 
-def plain_twin(model):
+def canonical_plain(model):
     pieces = [nn.ReLU() if isinstance(one, nn.ReLU) else copy.deepcopy(one) for one in model]
     return _Flattening(nn.Sequential(*pieces[:6]), pieces[8]).eval()
 
@@ -63,7 +63,7 @@ class BasicBlock(nn.Module):
         return self.relu(out)
 
 
-class BlockTwin(BasicBlock):
+class CanonicalBlock(BasicBlock):
     def __init__(self, *args):
         super().__init__(*args)
         self.relu, self.relu2, self.add = nn.ReLU(), nn.ReLU(), Addition_Module()
@@ -96,8 +96,8 @@ class ResNet18(nn.Module):
         return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
-def resnet_twin(model):
-    return _same_weights(ResNet18(BlockTwin), model)
+def canonical_resnet(model):
+    return _same_weights(ResNet18(CanonicalBlock), model)
 
 
 class SqueezeExcitation(nn.Module):
@@ -153,21 +153,21 @@ class MobileNetV3(nn.Module):
         return self.head(self.classifier(torch.flatten(self.avgpool(self.features(x)), 1)))
 
 
-class _GateTwin(nn.Module):
+class _CanonicalGate(nn.Module):
     def forward(self, gate, signal):
         return gate.detach() * signal
 
 
-class _ExcitationTwin(SqueezeExcitation):
+class _CanonicalExcitation(SqueezeExcitation):
     def __init__(self, n):
         super().__init__(n)
-        self.gate = _GateTwin()
+        self.gate = _CanonicalGate()
 
     def forward(self, x):
         return self.gate(self.scale_activation(self.fc2(self.activation(self.fc1(self.avgpool(x))))), x)
 
 
-class _ResidualTwin(InvertedResidual):
+class _CanonicalResidual(InvertedResidual):
     def __init__(self, *args):
         super().__init__(*args)
         self.add = Addition_Module()
@@ -176,22 +176,22 @@ class _ResidualTwin(InvertedResidual):
         return self.add(self.block(x), x) if self.use_res_connect else self.block(x)
 
 
-def mobilenet_twin(model, for_lrp):
+def canonical_mobilenet(model, for_lrp):
     """Nothing in place; for LRP also sums and gates as modules, and Captum's rules for what it has no default for."""
-    twin = _same_weights(MobileNetV3(), model)
-    for module in twin.modules():
+    canonical = _same_weights(MobileNetV3(), model)
+    for module in canonical.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
         if isinstance(module, InvertedResidual):
-            module.__class__ = _ResidualTwin
+            module.__class__ = _CanonicalResidual
             module.add = Addition_Module()
         if isinstance(module, SqueezeExcitation) and for_lrp:
-            module.__class__ = _ExcitationTwin
-            module.gate = _GateTwin()
+            module.__class__ = _CanonicalExcitation
+            module.gate = _CanonicalGate()
             module.gate.rule = EpsilonRule()
         if isinstance(module, nn.Hardswish | nn.Hardsigmoid) and for_lrp:
             module.rule = IdentityRule()
-    return twin.eval()
+    return canonical.eval()
 
 
 class _EncoderBlock(nn.Module):
@@ -241,7 +241,7 @@ class Functional(nn.Module):
         return self.fc2(x)
 
 
-def functional_twin(model):
+def canonical_functional(model):
     first = nn.Sequential(model.conv1, nn.ReLU(), nn.MaxPool2d(2), model.conv2, nn.ReLU(), nn.AdaptiveAvgPool2d(2))
     return _Flattening(first, nn.Sequential(model.fc1, nn.ReLU(), model.fc2)).eval()
 
@@ -255,9 +255,9 @@ def randomised(model):
     return model.eval()
 
 
-def _same_weights(twin, model):
-    twin.load_state_dict(model.state_dict())
-    return twin.eval()
+def _same_weights(canonical, model):
+    canonical.load_state_dict(model.state_dict())
+    return canonical.eval()
 
 
 class SpatialSum(nn.Module):

@@ -19,8 +19,8 @@ CAPTUM = {
 
 def canonized_by_hand(name, model, method):
     if name == "MobileNetV3":
-        return networks.mobilenet_twin(model, method == "LRP")
-    return {"CNN": networks.plain_twin, "ResNet18": networks.resnet_twin}[name](model)
+        return networks.canonical_mobilenet(model, method == "LRP")
+    return {"CNN": networks.canonical_plain, "ResNet18": networks.canonical_resnet}[name](model)
 
 
 @pytest.mark.parametrize("method", list(CAPTUM))
@@ -38,7 +38,7 @@ def test_functions_and_methods_of_tensors_become_modules(method, x, y):
     inside = (x - model.mean) / 0.25
     baseline = {"baseline": model.mean} if method == "DeepLift" else {}  # which normalises to 0
     maps = explain(model, x, y, method=method, reduce_axes=(), **baseline)
-    expected = CAPTUM[method](networks.functional_twin(model), inside.clone().requires_grad_(), y).detach()
+    expected = CAPTUM[method](networks.canonical_functional(model), inside.clone().requires_grad_(), y).detach()
     if method == "GuidedBackprop":
         expected /= 0.25
     if method == "LRP":  # normalising shifts the input as a bias does: the z-rule gives the shift its part

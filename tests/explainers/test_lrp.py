@@ -75,7 +75,7 @@ def test_composites_of_zennit(composite, x, y):
     composites = pytest.importorskip("zennit.composites", exc_type=ImportError)
     attribution = pytest.importorskip("zennit.attribution", exc_type=ImportError)
     model = network("CNN")
-    plain = networks.plain_twin(model)
+    plain = networks.canonical_plain(model)
     one_hot = nn.functional.one_hot(y, 5).float()
     with attribution.Gradient(plain, composites.EpsilonPlus()) as attributor:
         _, expected = attributor(x.clone().requires_grad_(), one_hot)
