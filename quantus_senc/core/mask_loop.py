@@ -19,7 +19,7 @@ from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.record import CONSTANT, FINAL, NAN_ATTRIBUTION, NAN_PREDICTION, Sensitivity
 from quantus_senc.core.weight_table import KnownWeights, Pairs, WeightTable
 
-_PAIRS = 2**16  # pairs of an image and a mask that are weighed at a time
+_PAIRS = 2**16  # pairs of an image and a mask that are weighed at a time, about
 
 # Takes pairs, and what to call with the number of pairs after each pass. Returns the weights (p, 2) and whether attributions
 # are constant (p,), on the host.

@@ -155,3 +155,16 @@ def test_warnings_can_be_disabled():
     _, scores, messages = run(marked_images(1), first_value_marks(0.0), disable_warnings=True)
     assert np.isnan(scores[1])
     assert not messages
+
+
+@pytest.mark.parametrize(("estimator", "softmax", "warns"), [("paper", False, 1), ("paper", True, 0), ("regression", False, 0)])
+def test_sums_whose_shared_noise_anticorrelates_are_warned_of(estimator, softmax, warns):
+    model = image_model()
+    model[-1].weight.data *= 60  # logits change by far more than 1
+    metric = DataSensitivityConsistency(**GRID | {"n_masks": 60}, estimator=estimator)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        metric(model, X, Y, explain_func=gradient, softmax=softmax)
+    messages = [str(w.message) for w in caught if "below 0 for" in str(w.message)]
+    assert len(messages) == warns
+    assert all("estimator='regression'" in message for message in messages)
