@@ -14,7 +14,6 @@ import logging
 import os
 import time
 import warnings
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from torch.profiler import ProfilerActivity, record_function
 from torch.profiler import profile as profiler
 
 from benchmarks.calls import DATA, METHODS, TARGETS, call, explain_by_senc
-from benchmarks.models import MODELS
+from benchmarks.models import ROWS
 from benchmarks.rows import Row, explain_by_quantus
 from benchmarks.speed import FEWER
 from benchmarks.timing import environment
@@ -53,11 +52,21 @@ def stage_seconds(events: list[Any]) -> dict[str, float]:
 
 
 def gpu_counts(events: list[Any], n_passes: int) -> dict[str, float]:
-    """Kernels, and transfers between host and device, for each pass."""
-    names = Counter(event.name.split()[0] for event in events if event.device_type == DeviceType.CUDA)
-    n_copies = sum(event.name.startswith(("Memcpy HtoD", "Memcpy DtoH")) for event in events)
-    n_kernels = sum(n for name, n in names.items() if not name.startswith(("Memcpy", "Memset", "senc.")))
-    return {"kernels a pass": n_kernels / n_passes, "transfers a pass": n_copies / n_passes}
+    """Launches of kernels, those beyond model and explanation method, transfers and waits for the device, for each pass."""
+    on_host = [event for event in events if event.device_type == DeviceType.CPU]
+    launches = [event for event in on_host if event.name.startswith(("cudaLaunchKernel", "cuLaunchKernel"))]
+    theirs = [mark.time_range for mark in on_host if mark.name in ("senc.explain", "senc.predict", "senc.checks")]
+
+    def within(event: Any) -> bool:
+        return any(mark.start <= event.time_range.start <= mark.end for mark in theirs)
+
+    counts = {
+        "kernels": len(launches),
+        "kernels of ours": sum(not within(event) for event in launches),
+        "transfers": sum(event.name.startswith(("Memcpy HtoD", "Memcpy DtoH")) for event in events),
+        "waits": sum(event.name.startswith(("cudaStreamSynchronize", "cudaDeviceSynchronize")) for event in on_host),
+    }
+    return {f"{name} a pass": n / n_passes for name, n in counts.items()}
 
 
 def profile(row: Row, method: str, target: str, explainer: str, n_masks: int, repeats: int) -> dict[str, Any]:
@@ -105,7 +114,7 @@ def n_masks_of_full_passes(row: Row, method: str, target: str) -> int:
 def main() -> None:
     """Profile, print a table and write JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(MODELS), help="models")
+    parser.add_argument("--rows", default=",".join(ROWS), help="models")
     parser.add_argument("--methods", help=f"of {', '.join(METHODS)}; by default all, fewer for large models")
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--explainers", default=",".join(EXPLAINERS))

@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.calls import METHODS
 from benchmarks.lineup import lineup, record
-from benchmarks.models import MODELS
+from benchmarks.models import MODELS, ROWS
 from benchmarks.rows import Row
 from benchmarks.show import draw, table
 from benchmarks.timing import environment, race
@@ -34,7 +34,7 @@ QUICK = {"rows": ["lenet", "mobilenet"], "methods": ["Saliency", "IntegratedGrad
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=_names, default=list(MODELS), help=f"models, of {', '.join(MODELS)}")
+    parser.add_argument("--rows", type=_names, default=list(ROWS), help=f"models, of {', '.join(MODELS)}")
     parser.add_argument("--methods", type=_names, help=f"of {', '.join(METHODS)}; by default all, fewer for large models")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=240, help="for each model, divided by its methods; roughly")

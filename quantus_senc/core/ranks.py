@@ -13,7 +13,10 @@ def widest(device: torch.device) -> torch.dtype:
 
 
 def _sort(values: Float[Tensor, "*n v"]) -> tuple[Num[Tensor, "*n v"], Int64[Tensor, "*n v"]]:
-    """Numbers in ascending order, equal where the values are, and where each stood; NaN comes first or last."""
+    """Numbers in ascending order, equal where the values are, and where each stood.
+
+    NaN comes last; or, on a CPU, first or last.
+    """
     if values.device.type != "cpu" or values.dtype is not torch.float32:
         return values.sort(-1)
     # Integers are sorted faster than floats: the bits of a float, with all but the sign turned over where it is negative,
@@ -38,10 +41,10 @@ def _sorted_ranks(
     See `centred_ranks`.
     """
     ordered, order = _sort(values)
-    has_nan = values.gather(-1, order[..., [0, -1]]).isnan().any(-1)
     differs = ordered[..., 1:] != ordered[..., :-1]
     if values.device.type != "cpu":  # a look for ties would wait for the device
-        return _with_ties(differs).masked_fill_(has_nan[..., None], torch.nan), order
+        return _with_ties(differs).masked_fill_(ordered[..., -1:].isnan(), torch.nan), order
+    has_nan = values.gather(-1, order[..., [0, -1]]).isnan().any(-1)
     steps = torch.arange(1 - values.shape[-1], values.shape[-1], 2, dtype=torch.float32, device="cpu")
     tied = differs.sum(-1) < len(steps) - 1  # differs.all(-1) takes ten times as long
     if not (tied | has_nan).any():

@@ -1,5 +1,6 @@
 """What masks have shown: a table of weights for each image, and the pairs of image and mask that are still to be weighed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -123,6 +124,13 @@ class Pairs:
     def select(self, chosen: slice | Tensor) -> "Pairs":
         """Some of the pairs."""
         return Pairs(self.images[chosen], self.numbers[chosen], self.changes[chosen], self.design)
+
+    def blocks(self, pass_size: int) -> "Iterator[tuple[Pairs, Bool[Tensor, 'p m']]]":
+        """Pairs and their masks, in blocks of whole passes that are large enough to make masks efficiently."""
+        size = max(self.design.chunk_size // pass_size, 1) * pass_size
+        for start in range(0, len(self), size):
+            block = self.select(slice(start, start + size))
+            yield block, block.masks()
 
     @stage("masks")
     def masks(self) -> Bool[Tensor, "p m"]:

@@ -30,7 +30,7 @@ from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.pass_size import BatchLimit
 from quantus_senc.model.retain_heap import retain_heap
 from quantus_senc.model.shared_pass import SharedPass
-from quantus_senc.model.state import preserved
+from quantus_senc.model.state import preserved, reproducible
 from quantus_senc.model.warn import warn
 
 
@@ -187,7 +187,7 @@ class SensitivityConsistency(Metric[list[float]]):
     ) -> Any:
         records, agreed = [], True
         bar = tqdm(desc=self.name, unit="masks", disable=not self.display_progressbar)
-        with preserved(explained.model) as restore, bar, retain_heap():
+        with preserved(explained.model) as restore, reproducible(), bar, retain_heap():
             explained.check_targets(x_batch, y_batch)
             prepared = self.prepare(explained, x_batch, y_batch, labels, known)
             bar.total = total = self.n_pairs(prepared, len(x_batch))

@@ -12,7 +12,12 @@ from tqdm.auto import tqdm
 
 from quantus_senc.core.mask_loop import Unperturbed
 from quantus_senc.core.profiler_marks import stage
-from quantus_senc.core.same_result import is_deterministic, same_attributions, same_predictions
+from quantus_senc.core.same_result import (
+    is_deterministic,
+    same_attributions,
+    same_attributions_elsewhere,
+    same_predictions,
+)
 from quantus_senc.core.similarity import Originals
 from quantus_senc.model.explained_model import ExplainedModel, Outputs
 from quantus_senc.model.pass_size import BatchLimit
@@ -72,23 +77,37 @@ class Batch:
         again = predictions, self.explained.attributions(maps)
         if not is_deterministic(expected.predictions, expected.attributions, *again):
             return RANDOM
-        if len(self.x_batch) > 1:
-            predictions, maps = self._run_one_by_one()
-        else:
-            beside_itself = self.explained.run(self.x_batch.repeat(2, 0), self.y_batch.repeat(2, 0), self.limit)
-            predictions, maps = (values[1:] for values in beside_itself)
-        same = same_attributions(expected.attributions, self.explained.attributions(maps))
-        return "" if (same & same_predictions(expected.predictions, predictions)).all() else DEPENDENT
+        return "" if self._is_independent() else DEPENDENT
+
+    def _is_independent(self) -> bool:
+        """Whether each image gives the same beside another image as beside a copy of itself, and the copy the same.
+
+        All passes are of two samples: passes of other sizes are summed in other orders, and round differently.
+        """
+        for image in range(len(self.x_batch)):
+            alone, another = self.x_batch[[image]], self.x_batch[[image - 1]]
+            if len(self.x_batch) == 1:
+                another = np.flip(alone, -1)
+            prediction, maps = self._run_pair(alone, alone, image)
+            prediction_beside_another, maps_beside_another = self._run_pair(alone, another, image)
+            same = same_predictions(prediction[0], prediction_beside_another[0])
+            same &= same_attributions(maps[0], maps_beside_another[0]) & same_attributions_elsewhere(maps[0], maps[1])
+            if not same:
+                return False
+        return True
+
+    def _run_pair(self, first: np.ndarray, second: np.ndarray, image: int) -> Outputs:
+        """Predictions and flattened maps of two inputs (1, \\*shape) in one pass, for the class of an image."""
+        targets = self.y_batch[[image, image]]
+        predictions, maps = self.explained.run(np.concatenate([first, second]), targets, self.limit)
+        return predictions, self.explained.attributions(maps)
 
     def explained_one_by_one(self) -> "Batch":
         """The same images, each of which is explained in a pass of its own."""
-        return replace(self, originals=self.explained.originals(*self._run_one_by_one()))
-
-    def _run_one_by_one(self) -> Outputs:
         each = [slice(image, image + 1) for image in range(len(self.x_batch))]
         outputs = [self.explained.run(self.x_batch[one], self.y_batch[one], self.limit) for one in each]
         predictions, maps = zip(*outputs, strict=True)
-        return torch.cat(predictions), torch.cat(maps)
+        return replace(self, originals=self.explained.originals(torch.cat(predictions), torch.cat(maps)))
 
 
 def join_weights(

@@ -110,5 +110,5 @@ def _value(value: Any) -> Hashable:
         value = host_array(value)
     if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         array = np.ascontiguousarray(value)
-        return array.dtype.str, array.shape, hashlib.blake2b(array.data).hexdigest()
+        return array.dtype.str, array.shape, hashlib.sha256(array.data).hexdigest()
     return object()

@@ -11,7 +11,7 @@ from torch import Tensor
 from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.perturb import changed_features, eliminate
 from quantus_senc.core.profiler_marks import stage
-from quantus_senc.core.ranks import select_rows
+from quantus_senc.core.ranks import select_rows, widest
 from quantus_senc.core.same_result import is_deterministic
 from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.image_batch import Batch, join_weights
@@ -43,10 +43,14 @@ class MaskedInputs:
     def weigh(self, pairs: Pairs, told: Callable[[int], object]) -> tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]:
         """Weights of masked images, and whether their attributions are constant."""
         weights, constant = torch.empty(len(pairs), 2, dtype=torch.float64), torch.empty(len(pairs), dtype=torch.bool)
-        predicted = ~pairs.changes.isnan()
+        predicted, device = ~pairs.changes.isnan(), self.labels.device
         for chosen, weigh_pass in ((predicted, self._explain), (~predicted, self._predict_and_explain)):
             if chosen.any():
-                passes = self.batch.limit.run(partial(_on_slice, weigh_pass, pairs.select(chosen)), int(chosen.sum()), told)
+                passes = []
+                for block, masks in pairs.select(chosen).blocks(self.batch.limit.size):
+                    images, changes = block.images.to(device), block.changes.to(device, widest(device))
+                    step = partial(_on_slice, weigh_pass, images, masks, changes)
+                    passes += self.batch.limit.run(step, len(block), told)
                 weights[chosen], constant[chosen] = join_weights(passes)
         return weights, constant
 
@@ -71,16 +75,18 @@ class MaskedInputs:
         first, again = run(order), run(order.flip(0))
         return is_deterministic(*first, *(values.flip(0) for values in again))
 
-    def _predict_and_explain(self, pairs: Pairs) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
-        images, masks = pairs.images.to(self.labels.device), pairs.masks()
+    def _predict_and_explain(
+        self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"], changes: Float[Tensor, " p"]
+    ) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
         predictions, maps = self.batch.shared_pass.run(lambda: self._perturb(images, masks), self.batch.targets[images])
         return self.batch.originals.weights(images, predictions, self.batch.explained.attributions(maps))
 
-    def _explain(self, pairs: Pairs) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
-        images = pairs.images.to(self.labels.device)
-        maps = self.batch.explained.explain(self._perturb(images, pairs.masks()), self.batch.targets[images])
+    def _explain(
+        self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"], changes: Float[Tensor, " p"]
+    ) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
+        maps = self.batch.explained.explain(self._perturb(images, masks), self.batch.targets[images])
         similarity, constant = self.batch.originals.similarity(images, self.batch.explained.attributions(maps))
-        return torch.stack([1 - pairs.changes.to(similarity), similarity], -1), constant
+        return torch.stack([1 - changes.to(similarity), similarity], -1), constant
 
     @stage("perturb")
     def _perturb(self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"]) -> Float[Tensor, "p *shape"]:
@@ -89,6 +95,6 @@ class MaskedInputs:
 
 
 def _on_slice(
-    weigh_pass: Callable[[Pairs], tuple[Float[Tensor, "_ 2"], Bool[Tensor, " _"]]], pairs: Pairs, samples: slice
+    weigh_pass: Callable[..., tuple[Tensor, Tensor]], images: Tensor, masks: Tensor, changes: Tensor, samples: slice
 ) -> tuple[Float[Tensor, "_ 2"], Bool[Tensor, " _"]]:
-    return weigh_pass(pairs.select(samples))
+    return weigh_pass(images[samples], masks[samples], changes[samples])

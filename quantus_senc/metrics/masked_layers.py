@@ -87,11 +87,11 @@ class MaskedLayer:
             See `masked_units`; without one, a method that repeats samples is a failure.
         """
         there, source, counts = images.unique_consecutive(return_inverse=True, return_counts=True)
-        images = images.to(masks.device)
+        images = images.to(masks.device, non_blocking=True)
         if self.layers_once.active and layout and _FEWEST_COPIES * len(there) <= len(images):
-            first = (counts.cumsum(0) - counts).to(masks.device)
+            first = (counts.cumsum(0) - counts).to(masks.device, non_blocking=True)
             try:
-                with self.layers_once.for_copies(source.to(masks.device), first, layout):
+                with self.layers_once.for_copies(source.to(masks.device, non_blocking=True), first, layout):
                     return self._hooked(images, masks, layout)
             except RuntimeError as error:  # such as of methods that derive twice; the method's errors are raised again below
                 if is_out_of_memory(error):
@@ -119,7 +119,8 @@ class MaskedLayer:
     def weights(self, images: Int64[Tensor, " p"], outputs: Outputs) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
         """The weights of perturbed samples, and whether their attributions are constant."""
         predictions, maps = outputs
-        return self.batch.originals.weights(images.to(maps.device), predictions, self.batch.explained.attributions(maps))
+        images = images.to(maps.device, non_blocking=True)
+        return self.batch.originals.weights(images, predictions, self.batch.explained.attributions(maps))
 
 
 @dataclass(frozen=True, eq=False)

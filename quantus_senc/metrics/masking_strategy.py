@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from quantus_senc.core.masks import keep_masks
@@ -145,23 +146,26 @@ class HookedMasks:
 
     def weigh(self, pairs: Pairs, told: Callable[[int], object]) -> tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]:
         """Weights of masked models, and whether their attributions are constant."""
-        limit = self.layer.batch.limit
-
-        def step(some: slice) -> tuple[Tensor, Tensor]:
-            part = pairs.select(some)
-            masks = part.masks()
-            outputs = self.layer.hooked(part.images, masks, self.check.layout if self.check else None)
-            if isinstance(outputs, Failure):
-                self.failed(outputs)
-            failure = self.check.probe(part.images, masks, outputs) if self.check else None
-            if failure is not None:
-                self.failed(failure)
-            return self.layer.weights(part.images, outputs)
-
-        results = limit.run(step, len(pairs), told)
+        results = self._run(pairs, told)
         if self.layer.layers_once.failed():
-            results = limit.run(step, len(pairs))
+            results = self._run(pairs, lambda n: None)
         return join_weights(results)
+
+    def _run(self, pairs: Pairs, told: Callable[[int], object]) -> list[tuple[Tensor, Tensor]]:
+        limit, results = self.layer.batch.limit, []
+        for block, masks in pairs.blocks(limit.size):
+            results += limit.run(partial(self._weigh_pass, block.images, masks), len(block), told)
+        return results
+
+    def _weigh_pass(self, images: Int64[Tensor, " n"], masks: Bool[Tensor, "n m"], some: slice) -> tuple[Tensor, Tensor]:
+        images, masks = images[some], masks[some]
+        outputs = self.layer.hooked(images, masks, self.check.layout if self.check else None)
+        if isinstance(outputs, Failure):
+            self.failed(outputs)
+        failure = self.check.probe(images, masks, outputs) if self.check else None
+        if failure is not None:
+            self.failed(failure)
+        return self.layer.weights(images, outputs)
 
 
 def _telling_masks(first: Bool[Tensor, "k m"]) -> Bool[Tensor, "_ m"]:

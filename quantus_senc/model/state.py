@@ -112,6 +112,20 @@ def switch_to_evaluation(model: nn.Module) -> None:
 
 
 @contextmanager
+def reproducible() -> Iterator[None]:
+    """Let convolutions on CUDA give the same bits each time for a block.
+
+    By default some of their gradients are summed in an order that changes from run to run.
+    """
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
+
+
+@contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Let draws from NumPy's and torch's global generators be a function of the seed; afterwards they go on as before."""
     state = np.random.get_state()  # noqa: NPY002  Quantus draws from it
