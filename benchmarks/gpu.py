@@ -1,7 +1,7 @@
 """All that is to be tested and measured on a GPU, the most important first, within nine minutes on an H100.
 
     python -m benchmarks.gpu --out gpu
-    python -m benchmarks.gpu --out gpu --device cpu --quick    # a rehearsal of two minutes
+    python -m benchmarks.gpu --out gpu --device cpu --quick    # a rehearsal of a few minutes
 
 Each part is a process of its own, which is stopped when its time is over. What it prints goes to a file of its name as it is
 printed. A summary is printed last. `benchmarks/gpu.sh` takes this to a machine without a network.
@@ -21,16 +21,21 @@ ROWS, METHODS = "resnet18-224,resnet50,vit-b", "Saliency,IntegratedGradients"
 def parts(device: str, out: Path, *, quick: bool) -> dict[str, tuple[int, list[str]]]:
     """Seconds at the most, and the arguments of Python, for each part by name."""
     rows, methods = ("lenet", "Saliency") if quick else (ROWS, METHODS)
-    profiled = "lenet" if quick else "resnet18-224,vit-b"
+    profiled = "lenet" if quick else "resnet18-224"
     on = ["--device", device]
     tests = ["-k", "stages"] if quick else []
-    speed = ["--rows", rows, "--methods", methods, "--seconds", "15" if quick else "70", "--rounds", "3"]
-    profile = ["--repeats", "1", "--explainers", "quantus_senc.explain"]
+    speed = ["--rows", rows, "--methods", methods, "--seconds", "15" if quick else "40", "--rounds", "3"]
+    profile = ["--methods", "Saliency", "--targets", "data", "--explainers", "quantus_senc.explain", "--repeats", "1"]
+    calls = ["--calls", "lenet:Saliency:2:200"] if quick else []
     masks = ["--masks", "16,64"] if quick else []
     return {
         "tests": (150, ["-m", "pytest", "-m", "cuda", "-v", "--durations=5", *tests, "tests/devices"]),
-        "speed": (280, ["-m", "benchmarks.speed", *speed, *on, "--json", str(out / "speed.json")]),
-        "profile": (60, ["-m", "benchmarks.profile", "--rows", profiled, "--methods", "Saliency", *profile, *on]),
+        "calls": (150, ["-m", "benchmarks.whole_calls", *calls, *on]),
+        "speed": (130, ["-m", "benchmarks.speed", *speed, *on, "--json", str(out / "speed.json")]),
+        "profile": (
+            60,
+            ["-m", "benchmarks.profile", "--rows", profiled, *profile, *on],
+        ),
         "batches": (60, ["-m", "benchmarks.batches", "--rows", rows, "--methods", methods.split(",")[0], *masks, *on]),
     }
 
@@ -40,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="a folder for what the parts print")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--parts", help="names, of tests, speed, profile and batches; all by default")
+    parser.add_argument("--parts", help="names, of tests, calls, speed, profile and batches; all by default")
     parser.add_argument("--quick", action="store_true", help="a LeNet alone")
     options = parser.parse_args()
     out = options.out.resolve()
