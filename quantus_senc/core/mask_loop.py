@@ -20,6 +20,7 @@ from quantus_senc.core.record import CONSTANT, FINAL, NAN_ATTRIBUTION, NAN_PREDI
 from quantus_senc.core.weight_table import KnownWeights, Pairs, WeightTable
 
 _PAIRS = 2**16  # pairs of an image and a mask that are weighed at a time, about
+_WEIGHTS = 2**20  # pairs whose weights are estimated from at a time, about
 
 # Takes pairs, and what to call with the number of pairs after each pass. Returns the weights (p, 2) and whether attributions
 # are constant (p,), on the host.
@@ -87,16 +88,19 @@ class MaskRun:
     def records(self, weigh: Weigh) -> list[Sensitivity]:
         """Weigh as many masks of each image as it takes, and score the images."""
         active, start, checkpoints = list(range(len(self.tables))), 0, self.plan.checkpoints()
+        records: dict[int, Sensitivity] = {}
         while active:
             stop = min([*map(self._most_masks, active), *checkpoints[:1]])
             self._append(active, start, stop, weigh)
             start, active = stop, [image for image in active if self._most_masks(image) > stop]
             if checkpoints[:1] == [stop]:
                 del checkpoints[0]
-                done = self._finished(active)
-                self.progress.total -= sum(self._most_masks(image) - stop for image in done)
-                active = [image for image in active if image not in done]
-        return self._scored(list(range(len(self.tables))))
+                finished = self._finished(active)
+                self.progress.total -= sum(self._most_masks(image) - stop for image in finished)
+                records |= finished
+                active = [image for image in active if image not in finished]
+        records |= self._scored([image for image in range(len(self.tables)) if image not in records])
+        return [records[image] for image in range(len(self.tables))]
 
     def _most_masks(self, image: int) -> int:
         return self.design.n_masks[self.design.row_of(image)]
@@ -105,21 +109,22 @@ class MaskRun:
         """Add the masks with the numbers from `start` to `stop` to the tables of some images."""
         before = self.progress.n
         waiting: list[Pairs] = []
-        first: dict[int, Tensor] = {}
+        repeats: list[tuple[WeightTable, Tensor]] = []
         for image in images:
             self.tables[image].extend(stop)
         members = {row: list(mine) for row, mine in groupby(images, self.design.row_of)}
         for row, keys in self._keys(list(members), stop):
-            first[row] = first_occurrences(keys)
-            new = (first[row] == torch.arange(stop)).nonzero()[:, 0]
+            first = first_occurrences(keys)
+            new = (first == torch.arange(stop)).nonzero()[:, 0]
             for pairs in self._unknown(members[row], new[new >= start], keys):
                 waiting.append(pairs)
                 if sum(map(len, waiting)) >= _PAIRS // 2:
                     self._weigh(waiting, weigh)
-                    waiting = []
+            repeats += [(self.tables[image], first[start:]) for image in members[row]]
+            if not waiting:
+                _repeat(repeats)
         self._weigh(waiting, weigh)
-        for image in images:
-            self.tables[image].repeat(first[self.design.row_of(image)][start:])
+        _repeat(repeats)
         self.progress.update(len(images) * (stop - start) - (self.progress.n - before))
 
     def _keys(self, rows: list[int], stop: int) -> Iterator[tuple[int, Int64[Tensor, " k"]]]:
@@ -154,29 +159,34 @@ class MaskRun:
             yield Pairs.from_grid(images, chunk, change, self.design)
 
     def _weigh(self, waiting: list[Pairs], weigh: Weigh) -> None:
+        """Fill the tables for the pairs that wait; then none waits."""
         if not any(map(len, waiting)):
             return
         pairs = Pairs.join(waiting)
+        waiting.clear()
         weights, constant = weigh(pairs, self.progress.update)
         images, counts = pairs.images.unique_consecutive(return_counts=True)
         parts = (values.split(counts.tolist()) for values in (pairs.numbers, weights, constant))
         for image, *rows in zip(images.tolist(), *parts, strict=True):
             self.tables[image].put(*rows)
 
-    def _finished(self, images: list[int]) -> list[int]:
-        """The images that are within the tolerance, or will never have a score; the progress bar shows the mean error."""
-        drawn = [image for image in images if not self.design.exhaustive[self.design.row_of(image)]]
-        records = dict(zip(drawn, self._scored(drawn), strict=True))
+    def _finished(self, images: list[int]) -> dict[int, Sensitivity]:
+        """Records of images within the tolerance, or that will never have a score; the progress bar shows the mean error."""
+        records = self._scored([image for image in images if not self.design.exhaustive[self.design.row_of(image)]])
         errors = [record.standard_error for record in records.values() if not math.isnan(record.standard_error)]
         if errors:
             self.progress.set_postfix_str(f"standard error {sum(errors) / len(errors):.3f}")
         tolerance = self.plan.tolerance
         if tolerance is None:
-            return []
-        return [image for image, record in records.items() if record.undefined in FINAL or record.standard_error <= tolerance]
+            return {}
+        return {
+            image: record
+            for image, record in records.items()
+            if record.undefined in FINAL or record.standard_error <= tolerance
+        }
 
     @stage("estimate")
-    def _scored(self, images: list[int]) -> list[Sensitivity]:
+    def _scored(self, images: list[int]) -> dict[int, Sensitivity]:
         """The records of some images; those that had the same masks are estimated together."""
         records: dict[int, Sensitivity] = {}
 
@@ -184,14 +194,14 @@ class MaskRun:
             return self.design.row_of(image), len(self.tables[image].weights)
 
         for (row, n_masks), group in groupby(sorted(images, key=masks_key), masks_key):
-            members = list(group)
-            design = self.design.select_row(row).to(torch.device("cpu"))
-            weights = torch.stack([self.tables[image].weights for image in members])
-            n_free, is_exhaustive = int(design.free.sum()), design.exhaustive[0]
-            estimate = self.plan.estimate(design.by_number(n_masks), weights, n_free, is_exhaustive=is_exhaustive)
-            for index, image in enumerate(members):
-                records[image] = self._record(image, index, estimate, design)
-        return [records[image] for image in images]
+            design, members = self.design.select_row(row).to(torch.device("cpu")), list(group)
+            masks, n_free, is_exhaustive = design.by_number(n_masks), int(design.free.sum()), design.exhaustive[0]
+            for chunk in torch.tensor(members).split(max(_WEIGHTS // n_masks, 1)):
+                together = chunk.tolist()
+                weights = torch.stack([self.tables[image].weights for image in together])
+                estimate = self.plan.estimate(masks, weights, n_free, is_exhaustive=is_exhaustive)
+                records |= {image: self._record(image, index, estimate, design) for index, image in enumerate(together)}
+        return records
 
     def _record(self, image: int, index: int, estimate: Estimate, design: MaskDesign) -> Sensitivity:
         table, unperturbed, free = self.tables[image], self.unperturbed, design.free[0]
@@ -230,3 +240,10 @@ class MaskRun:
             "an explanation that no mask changes": unchanged[1],
         }
         return next((reason for reason, applies in reasons.items() if applies), "")
+
+
+def _repeat(repeats: list[tuple[WeightTable, Int64[Tensor, " k"]]]) -> None:
+    """Fill the rows of masks that leave the same sample as an earlier one; then none is left to fill."""
+    for table, first in repeats:
+        table.repeat(first)
+    repeats.clear()

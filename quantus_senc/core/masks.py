@@ -9,7 +9,7 @@ from torch import Tensor
 
 from quantus_senc.core.philox import random_words
 
-_BLOCK = 2**20  # entries of masks that are made at a time
+_BLOCK = 2**18  # entries of masks that are made at a time
 _FEW_ENTRIES = 2**22  # of masks, which take a byte each
 
 

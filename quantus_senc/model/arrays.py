@@ -10,6 +10,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from quantus_senc.core.same_result import same_attributions
+
 
 def host_array(values: ArrayLike | Tensor) -> np.ndarray:
     """An array, in NumPy's native byte order, of what users have as arrays, tensors or lists."""
@@ -29,14 +31,11 @@ def as_tensor(values: Any) -> Tensor:
 
 
 def agrees(supplied: np.ndarray, computed: np.ndarray) -> bool:
-    """Whether the attributions of every image are the same up to rounding, whatever axes of size 1 they have."""
+    """Whether the attributions of every image rank the same but for rounding, whatever axes of size 1 they have."""
     if supplied.size != computed.size or len(supplied) != len(computed):
         return False
-    supplied, computed = (maps.reshape(len(computed), -1) for maps in (supplied, computed))
-    tolerance = 1e-3 * np.nan_to_num(np.abs(computed)).max(1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        equal = (np.abs(supplied - computed) <= tolerance) | (supplied == computed)
-    return bool((equal | (np.isnan(supplied) & np.isnan(computed))).all())
+    expected, values = (torch.as_tensor(maps.reshape(len(computed), -1), dtype=torch.float64) for maps in (computed, supplied))
+    return bool(same_attributions(expected, values).all())
 
 
 def takes_arrays(explain_func: Callable[..., Any]) -> Callable[..., Any]:
