@@ -28,7 +28,7 @@ FAST = {"n_masks": 60, "segment_func": "grid", "segment_func_kwargs": {"patch_si
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return networks.randomised(networks.ResNet18())
+    return networks.randomised(networks.PlainCNN())
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_method_that_never_changes_has_no_score_and_the_reason_is_given(model, i
 def test_methods_may_be_given_in_every_form(model, images):
     methods = {
         "ig": {"method": "IntegratedGradients", "n_steps": 3},
-        "GradCAM": {"layer": "layer1"},
+        "GradCAM": {"layer": "0"},
         "mine": functools.partial(explain, method="Saliency"),
         "pair": (quantus.explain, {"method": "Saliency"}),
         "noise": "random",
