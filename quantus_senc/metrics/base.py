@@ -187,7 +187,7 @@ class SensitivityConsistency(Metric[list[float]]):
     ) -> Any:
         records, agreed = [], True
         bar = tqdm(desc=self.name, unit="masks", disable=not self.display_progressbar)
-        with preserved(explained.model) as restore, reproducible(), bar, retain_heap():
+        with preserved(explained.model) as restore, reproducible(explained.device), bar, retain_heap():
             explained.check_targets(x_batch, y_batch)
             prepared = self.prepare(explained, x_batch, y_batch, labels, known)
             bar.total = total = self.n_pairs(prepared, len(x_batch))

@@ -58,6 +58,11 @@ class ExplainedModel:
         """How far a prediction may be wrong, relative to itself: four units in the last place, in the model's precision."""
         return 4 * torch.finfo(model_precision(self.model)).eps
 
+    @property
+    def rounds_coarsely(self) -> bool:
+        """Whether products may be rounded to less than single precision: in half precision, and on devices that have TF32."""
+        return self.device.type != "cpu" or model_precision(self.model).itemsize < 4
+
     def inputs(self, x_batch: np.ndarray) -> Float[Tensor, "B *shape"]:
         """A copy of the inputs in the model's precision."""
         return torch.tensor(x_batch, dtype=model_precision(self.model), device=self.device)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from captum.attr import NoiseTunnel, Saliency
+from captum.attr import IntegratedGradients, NoiseTunnel, Saliency
 from torch import nn
 
 from quantus_senc import ParameterSensitivityConsistency
@@ -113,6 +113,60 @@ def test_noise_that_depends_on_the_place_in_the_batch():
 
     for batch_size in (1, 64):
         check(model.eval(), images(), np.arange(3), "2", seeded, call={"batch_size": batch_size}, n_masks=20)
+
+
+def with_first_as_baseline(model, inputs, targets):
+    attributor = IntegratedGradients(model)
+    return attributor.attribute(inputs, baselines=inputs[:1] / 2, target=targets, n_steps=8).detach()
+
+
+def gradient_of_mean_loss(model, inputs, targets):
+    """It gets smaller in larger batches, and below a limit it counts as 0."""
+    inputs = inputs.detach().clone().requires_grad_()
+    (grads,) = torch.autograd.grad(nn.functional.cross_entropy(model(inputs), targets), inputs)
+    return torch.where(grads.abs() < 1e-3, 0, grads)
+
+
+def fewer_samples_in_large_batches(model, inputs, targets):
+    noise = torch.randn(16 if len(inputs) <= 4 else 2, *inputs.shape[1:], generator=torch.Generator().manual_seed(0))
+    return torch.stack([saliency(model, inputs + one, targets) for one in noise.to(inputs)]).mean(0)
+
+
+class AddsItsPlace(nn.Module):
+    """Its outputs depend on the place of a sample in the batch, and their gradients do not."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.fc = nn.Conv2d(1, 4, 3), nn.Linear(64, 3)
+
+    def forward(self, x):
+        place = torch.arange(len(x), dtype=x.dtype)[:, None]
+        return self.fc(self.conv(x).relu().flatten(1)) + place * torch.tensor([0.1, 0.0, -0.1])
+
+
+class Plain(AddsItsPlace):
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().flatten(1))
+
+
+@pytest.mark.parametrize("n_images", [1, 3])
+@pytest.mark.parametrize(
+    ("model", "explain_func"),
+    [
+        (Plain, with_first_as_baseline),
+        (Plain, gradient_of_mean_loss),
+        (Plain, fewer_samples_in_large_batches),
+        (AddsItsPlace, saliency),
+    ],
+)
+def test_what_depends_on_the_batch_is_run_one_by_one(model, explain_func, n_images):
+    model = model().eval()
+    metric, _ = check(model, images(n_images), np.arange(n_images) % 3, "conv", explain_func)
+    assert names(metric) == {"conv": "weights"}
+    assert (
+        metric.strategies["conv"].why == "the explanation or prediction of an input changes with the other inputs of the batch"
+    )
 
 
 class ConvReLU(nn.Conv2d):
