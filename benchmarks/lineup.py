@@ -6,7 +6,7 @@ import time
 import torch
 
 from benchmarks import contenders as senc
-from benchmarks import others
+from benchmarks import other_metrics
 from benchmarks.calls import DATA, DEFAULT_MASKS, FIRST_CONV, LAST_LINEAR, TARGETS, explain_by_senc
 from benchmarks.rows import Explain, Row, explain_by_captum, explain_by_quantus
 from benchmarks.timing import Contender, Task
@@ -107,14 +107,14 @@ def _parameter(row: Row, method: str, target: str) -> list[Contender]:
 
 def _others(row: Row, method: str, explain: Explain, batch: int) -> list[Contender]:
     n, explaining = len(row.inputs), explain_by_quantus(row, method)
-    n_mprt = others.n_random_layers(row) * others.n_mprt_images(row)
+    n_mprt = other_metrics.n_random_layers(row) * other_metrics.n_mprt_images(row)
     tasks = {
-        "MaxSensitivity": (others.max_sensitivity(row, explaining), 200),
-        "FaithfulnessCorrelation": (others.faithfulness_correlation(row, explaining), 100),
-        "sensitivity_max": (others.captum_sensitivity(row, explain, batch), 10),
-        "infidelity": (others.captum_infidelity(row, explain, batch), 10),
+        "MaxSensitivity": (other_metrics.max_sensitivity(row, explaining), 200),
+        "FaithfulnessCorrelation": (other_metrics.faithfulness_correlation(row, explaining), 100),
+        "sensitivity_max": (other_metrics.captum_sensitivity(row, explain, batch), 10),
+        "infidelity": (other_metrics.captum_infidelity(row, explain, batch), 10),
     }
-    mprt = Contender("MPRT", (FIRST_CONV, LAST_LINEAR), others.mprt(row, explaining), whole=0, smallest=n_mprt)
+    mprt = Contender("MPRT", (FIRST_CONV, LAST_LINEAR), other_metrics.mprt(row, explaining), whole=0, smallest=n_mprt)
     return [mprt, *(Contender(name, (DATA,), task, default, smallest=3 * n) for name, (task, default) in tasks.items())]
 
 

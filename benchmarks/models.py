@@ -7,7 +7,7 @@ import torch
 from quantus.helpers.model.models import LeNet
 from torch import Tensor, nn
 
-from benchmarks.mobile import efficientnet_lite0, mobilenet_v3_small
+from benchmarks.mobilenets import efficientnet_lite0, mobilenet_v3_small
 from benchmarks.transformer import VisionTransformer
 
 

@@ -52,7 +52,7 @@ def _no_layers_once() -> AbstractContextManager[Any]:
 
 
 def _no_block_gradient() -> AbstractContextManager[Any]:
-    return patch("quantus_senc.model.input_gradient._is_slow", lambda layer, gradient: False)
+    return patch("quantus_senc.model.conv_input_gradient._is_slow", lambda layer, gradient: False)
 
 
 def _no_retained_heap() -> AbstractContextManager[Any]:

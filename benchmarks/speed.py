@@ -24,7 +24,7 @@ from benchmarks.calls import METHODS
 from benchmarks.lineup import lineup, record
 from benchmarks.models import MODELS, ROWS
 from benchmarks.rows import Row
-from benchmarks.show import draw, table
+from benchmarks.speed_table import draw, table
 from benchmarks.timing import environment, race
 
 # A sample of Integrated Gradients is 16 of these, of DeepLift 2: on a CPU such rows would take hours.

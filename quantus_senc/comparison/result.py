@@ -9,8 +9,8 @@ import pandas as pd
 
 from quantus_senc.comparison.agreement import agreement
 from quantus_senc.comparison.examples import Examples
-from quantus_senc.comparison.folder import read_folder, write_folder
 from quantus_senc.comparison.report import report
+from quantus_senc.comparison.save_and_load import read_folder, write_folder
 from quantus_senc.comparison.summary import ScoreArrays, summary
 from quantus_senc.comparison.verdict import verdict
 

@@ -21,10 +21,10 @@ from quantus_senc.core.checks import (
 )
 from quantus_senc.core.plan import Plan
 from quantus_senc.core.record import Sensitivity
-from quantus_senc.metrics.complaints import DISAGREEMENT, complaints
 from quantus_senc.metrics.derived import StandardError, TopKAgreement
 from quantus_senc.metrics.image_batch import Batch
 from quantus_senc.metrics.last_run import LastRun
+from quantus_senc.metrics.score_warnings import DISAGREEMENT, score_warnings
 from quantus_senc.model.arrays import agrees, call_device, host_array
 from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.pass_size import BatchLimit
@@ -208,7 +208,7 @@ class SensitivityConsistency(Metric[list[float]]):
                     start, records = 0, []
                     bar.reset(total)
         sensitivities = self.collect(records, prepared)
-        self._warn(complaints(self.name, self.estimator, sensitivities) + [DISAGREEMENT] * (not agreed))
+        self._warn(score_warnings(self.name, self.estimator, sensitivities) + [DISAGREEMENT] * (not agreed))
         return sensitivities
 
     def _warn(self, messages: list[str]) -> None:

@@ -11,20 +11,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from quantus_senc.core.mask_loop import Unperturbed
-from quantus_senc.core.profiler_marks import stage
-from quantus_senc.core.same_result import (
-    is_deterministic,
-    same_attributions,
-    same_attributions_elsewhere,
-    same_predictions,
-)
 from quantus_senc.core.similarity import Originals
-from quantus_senc.model.explained_model import ExplainedModel, Outputs
+from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.pass_size import BatchLimit
 from quantus_senc.model.shared_pass import SharedPass
-
-RANDOM = "explanations or predictions differ for the same input"
-DEPENDENT = "the explanation or prediction of an input changes with the other inputs of the batch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,51 +58,6 @@ class Batch:
         """What the records need to know of the images."""
         predictions, unranked = self.originals.predictions.cpu().double(), self.originals.unranked.cpu()
         return Unperturbed(predictions, unranked, self.explained.rounding, labels)
-
-    @stage("checks")
-    def flaw(self) -> str:
-        """RANDOM or DEPENDENT, if prediction or attribution is not a function of the input alone; else an empty string."""
-        expected = self.originals
-        predictions, maps = self.explained.run(self.x_batch, self.y_batch, self.limit)
-        again = predictions, self.explained.attributions(maps)
-        if not is_deterministic(expected.predictions, expected.attributions, *again):
-            return RANDOM
-        independent = self._same_in_every_size() and all(map(self._same_in_every_company, range(len(self.x_batch))))
-        return "" if independent else DEPENDENT
-
-    def _same_in_every_company(self, image: int) -> bool:
-        """Whether an image gives the same before and behind another image as beside a copy of itself.
-
-        All passes are of two samples, because passes of other sizes are summed in other orders, and round differently.
-        """
-        itself, another = self.x_batch[[image]], self.x_batch[[image - 1]]
-        if len(self.x_batch) == 1:
-            another = np.flip(itself, -1)
-        predictions, maps = self._run_together([itself, itself], image)
-        for place, pair in enumerate(([itself, another], [another, itself])):
-            prediction, attribution = (values[place] for values in self._run_together(pair, image))
-            same = same_predictions(predictions[place], prediction) & same_attributions(maps[place], attribution)
-            if not same:
-                return False
-        return bool(same_predictions(*predictions) & same_attributions_elsewhere(*maps))
-
-    def _same_in_every_size(self) -> bool:
-        """Whether the first image gives the same in a pass of its own as in a full pass of copies.
-
-        Devices that round coarsely, and differently in passes of other sizes, show it in the predictions. There it cannot be
-        told.
-        """
-        prediction, attribution = self._run_together([self.x_batch[:1]], 0)
-        predictions, maps = self._run_together([self.x_batch[:1]] * self.limit.size, 0)
-        same = same_predictions(prediction[0], predictions[0])
-        if not same and self.explained.rounds_coarsely:
-            return True
-        return bool(same & same_attributions_elsewhere(attribution[0], maps[0]))
-
-    def _run_together(self, inputs: list[np.ndarray], image: int) -> Outputs:
-        """Predictions and flattened maps of inputs, each (1, \\*shape), in one pass, for the class of an image."""
-        predictions, maps = self.explained.run(np.concatenate(inputs), self.y_batch[[image] * len(inputs)], self.limit)
-        return predictions, self.explained.attributions(maps)
 
     def explained_one_by_one(self) -> "Batch":
         """The same images, each of which is explained in a pass of its own."""

@@ -14,8 +14,9 @@ from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.hook_check import HookCheck
-from quantus_senc.metrics.image_batch import DEPENDENT, join_weights
+from quantus_senc.metrics.image_batch import join_weights
 from quantus_senc.metrics.masked_layers import Failure, MaskedLayer
+from quantus_senc.metrics.method_check import DEPENDENT
 
 STRATEGIES = ("auto", "hooks", "weights")
 
@@ -93,7 +94,7 @@ def decide(layer: MaskedLayer, masks: Bool[Tensor, "k m"], strategy: str, flaw: 
     strategy
         One of `STRATEGIES`: "hooks" is taken unless it is disproved, "auto" only where hooks are shown to be right.
     flaw
-        What keeps the explanation method from being checked (`Batch.flaw`), or an empty string.
+        What keeps the explanation method from being checked (see `method_flaw`), or an empty string.
     disproved
         What hooks got wrong for earlier images, or an empty string.
 

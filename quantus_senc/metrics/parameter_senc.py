@@ -13,10 +13,11 @@ from quantus_senc.core.checks import check_known
 from quantus_senc.core.mask_loop import MaskRun
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.base import SensitivityConsistency, StartAgain
-from quantus_senc.metrics.image_batch import DEPENDENT, RANDOM, Batch
+from quantus_senc.metrics.image_batch import Batch
 from quantus_senc.metrics.layers import Layers, check_layers, chosen_layers
 from quantus_senc.metrics.masked_layers import Failure, MaskedLayer, ZeroedWeights
 from quantus_senc.metrics.masking_strategy import STRATEGIES, Decision, HookedMasks, Strategy, decide, without_check
+from quantus_senc.metrics.method_check import DEPENDENT, RANDOM, method_flaw
 from quantus_senc.metrics.units import layer_stream, n_units
 from quantus_senc.model.explained_model import ExplainedModel
 
@@ -193,7 +194,7 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
 
     def evaluate_batch(self, batch: Batch, prepared: dict[str, _Layer]) -> list[dict[str, Sensitivity]]:
         """Algorithm 2 for some images."""
-        flaw = batch.flaw()
+        flaw = method_flaw(batch.explained, batch.limit, batch.x_batch, batch.y_batch, batch.originals)
         if flaw == DEPENDENT:
             batch = batch.explained_one_by_one()
         records = {name: self._layer_records(batch, layer, flaw) for name, layer in prepared.items()}

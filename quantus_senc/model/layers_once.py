@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from quantus_senc.core.ranks import select_rows
-from quantus_senc.model.input_gradient import input_gradient
+from quantus_senc.model.conv_input_gradient import input_gradient
 from quantus_senc.model.module_order import order_of_use
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)

@@ -16,7 +16,7 @@ _BELOW_ZERO = (
 )
 
 
-def complaints(name: str, estimator: str, sensitivities: list[Sensitivity] | dict[str, list[Sensitivity]]) -> list[str]:
+def score_warnings(name: str, estimator: str, sensitivities: list[Sensitivity] | dict[str, list[Sensitivity]]) -> list[str]:
     """Return which records of a metric have no score and why, and which scores are doubtful."""
     if isinstance(sensitivities, dict):
         records, what = [record for layer in sensitivities.values() for record in layer], "pairs of layer and image"

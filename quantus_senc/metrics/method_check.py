@@ -1,0 +1,86 @@
+"""Is a method a function of the input alone? A random method is not, nor is one that looks at the rest of the batch."""
+
+import numpy as np
+import torch
+
+from quantus_senc.core.profiler_marks import stage
+from quantus_senc.core.same_result import (
+    is_deterministic,
+    same_attributions,
+    same_attributions_elsewhere,
+    same_predictions,
+)
+from quantus_senc.core.similarity import Originals
+from quantus_senc.model.explained_model import ExplainedModel, Outputs
+from quantus_senc.model.pass_size import BatchLimit
+
+RANDOM = "explanations or predictions differ for the same input"
+DEPENDENT = "the explanation or prediction of an input changes with the other inputs of the batch"
+_N_COPIES = 32  # of an image in a large pass
+
+
+@stage("checks")
+def method_flaw(explained: ExplainedModel, limit: BatchLimit, x: np.ndarray, y: np.ndarray, originals: Originals) -> str:
+    """RANDOM or DEPENDENT, if prediction or attribution is not a function of the input alone; else an empty string.
+
+    Parameters
+    ----------
+    x, y
+        Images (B, \\*shape) and their classes (B,).
+    originals
+        What they gave before.
+    """
+    check = _MethodCheck(explained, limit)
+    again = check.run(x, y)
+    if not is_deterministic(originals.predictions, originals.attributions, *again):
+        return RANDOM
+    independent = check.same_in_every_size(x[:1], y[:1])
+    if len(x) > 1:
+        independent = independent and check.same_in_every_company(x, y)
+    else:
+        independent = independent and check.same_in_every_company(np.concatenate([x, np.flip(x, -1)]), y.repeat(2))
+    return "" if independent else DEPENDENT
+
+
+class _MethodCheck:
+    """Runs inputs in passes of other company and size."""
+
+    def __init__(self, explained: ExplainedModel, limit: BatchLimit) -> None:
+        self.explained, self.limit = explained, limit
+
+    def run(self, x: np.ndarray, y: np.ndarray) -> Outputs:
+        """Predictions and flattened maps."""
+        predictions, maps = self.explained.run(x, y, self.limit)
+        return predictions, self.explained.attributions(maps)
+
+    def same_in_every_company(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Whether images give the same when every other image is replaced by its neighbour, and at another place of the pass.
+
+        All passes are of the same size, because others are summed in other orders, and round differently.
+        """
+        images = np.arange(len(x))
+        is_odd = images % 2 == 1
+        right = np.where(images + 1 < len(x), images + 1, images - 1)
+        predictions, maps = self.run(x, y)
+        for replaced, neighbour in ((is_odd, images - 1), (~is_odd, right)):
+            order = np.where(replaced, neighbour, images)
+            other_predictions, other_maps = self.run(x[order], y[order])
+            same = same_predictions(predictions, other_predictions) & same_attributions(maps, other_maps)
+            if not same[torch.from_numpy(~replaced).to(same.device)].all():
+                return False
+        moved_predictions, moved_maps = (values.roll(-1, 0) for values in self.run(np.roll(x, 1, 0), np.roll(y, 1, 0)))
+        same = same_predictions(predictions, moved_predictions) & same_attributions_elsewhere(maps, moved_maps)
+        return bool(same.all())
+
+    def same_in_every_size(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Whether an image (1, \\*shape) gives the same in a pass of its own as in a large pass of copies.
+
+        Devices that round coarsely, and differently in passes of other sizes, show it in the predictions. There it cannot be
+        told.
+        """
+        prediction, attribution = self.run(x, y)
+        predictions, maps = self.run(x.repeat(_N_COPIES, 0), y.repeat(_N_COPIES))
+        same = same_predictions(prediction[0], predictions[0])
+        if not same and self.explained.rounds_coarsely:
+            return True
+        return bool(same & same_attributions_elsewhere(attribution[0], maps[0]))
