@@ -60,8 +60,13 @@ class ExplainedModel:
 
     @property
     def rounds_coarsely(self) -> bool:
-        """Whether products may be rounded to less than single precision: in half precision, and on devices that have TF32."""
-        return self.device.type != "cpu" or model_precision(self.model).itemsize < 4
+        """Whether products may be rounded to less than single precision: in half precision, and in TF32.
+
+        Of devices other than a CPU and CUDA it is not known.
+        """
+        if model_precision(self.model).itemsize < 4 or self.device.type not in ("cpu", "cuda"):
+            return True
+        return self.device.type == "cuda" and (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
 
     def inputs(self, x_batch: np.ndarray) -> Float[Tensor, "B *shape"]:
         """A copy of the inputs in the model's precision."""

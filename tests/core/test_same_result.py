@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from quantus_senc.core.same_result import is_deterministic, same_attributions, same_predictions
+from quantus_senc.core.same_result import coarsely_same_attributions, is_deterministic, same_attributions, same_predictions
 
 MAP = torch.tensor([[0.1, -2.0, 3.0, 0.5]])
 
@@ -37,3 +37,10 @@ def test_a_single_sample_of_four_may_change(n_changed, deterministic):
     again = maps.clone()
     again[:n_changed] += 1
     assert is_deterministic(predictions, maps, predictions, again) == deterministic
+
+
+@pytest.mark.parametrize(("moved", "same"), [(1e-3, True), (2e-2, False)])
+def test_coarse_rounding(moved, same):
+    expected = torch.linspace(-1, 1, 2001)[None]
+    assert coarsely_same_attributions(expected, expected * (1 + moved)).tolist() == [same]
+    assert not coarsely_same_attributions(expected, -expected).item()
