@@ -21,7 +21,7 @@ N_BLOCKS = 32  # masks number i, i + 32, i + 64, ... are one block; standard err
 _MOST_TERMS = 1024  # least squares takes their square in memory, their cube in time
 _FEWEST_PER_TERM = 2  # masks
 _FEWEST_KEPT = 10  # how often masks keep, and eliminate, a feature on average; and any two features together
-_CHUNK = 2**16  # masks that are converted at a time
+_CHUNK_VALUES = 2**18  # values of masks or terms that are made at a time
 _BLOCK_VALUES = 2**22  # values of the normal equations that are solved at a time
 
 
@@ -59,7 +59,8 @@ def paper(masks: Masks, weights: Float64[Tensor, "n K 2"]) -> Estimate:
              [0.2500, 0.0000]]], dtype=torch.float64)
     """
     n_masks, blocks = weights.shape[1], _blocks(weights.shape[1])
-    by_block = torch.stack([weights[:, block].mT @ masks(block).double() for block in blocks], 1)
+    width = masks(blocks[0][:1]).shape[1]
+    by_block = torch.stack([_weighted_sum(masks, weights, block, width) for block in blocks], 1)
     total = by_block.sum(1)
     n_others = n_masks - torch.tensor([len(block) for block in blocks])
     others = (total[:, None] - by_block) * (n_masks / n_others.clamp(1).double())[:, None, None]
@@ -78,22 +79,33 @@ def regression(masks: Masks, weights: Float64[Tensor, "n K 2"], mask_rate: float
         not tell the products apart are fitted without them.
     """
     blocks = _blocks(weights.shape[1])
-    gram, products = torch.zeros(()).double(), []
+    n_features = masks(blocks[0][:1]).shape[1]
+    width = terms(masks(blocks[0][:1]), mask_rate, interactions=interactions).shape[1]
+
+    def normal_equations(block: Int64[Tensor, " k"]) -> tuple[Float64[Tensor, "t t"], Float64[Tensor, "t c"]]:
+        """Sums of a block: products of the terms with each other, and with the weights."""
+        gram, products = torch.zeros(()).double(), torch.zeros(()).double()
+        for chunk in _chunks(block, width):
+            rows = terms(masks(chunk), mask_rate, interactions=interactions)
+            gram, products = gram + rows.mT @ rows, products + rows.mT @ weights[:, chunk].transpose(0, 1).flatten(1)
+        return gram, products
+
+    gram, sums = torch.zeros(()).double(), []
     for block in blocks:
-        rows = terms(masks(block), mask_rate, interactions=interactions)
-        gram = gram + rows.mT @ rows
-        products.append(rows.mT @ weights[:, block].transpose(0, 1).flatten(1))
-    by_block = torch.stack(products)
+        of_block, products = normal_equations(block)
+        gram = gram + of_block
+        sums.append(products)
+    by_block = torch.stack(sums)
     whole, singular = _solve(gram, by_block.sum(0))
     deviations = []
-    for chunk in torch.arange(N_BLOCKS).split(max(_BLOCK_VALUES // len(gram) ** 2, 1)):
-        of_blocks = [terms(masks(blocks[number]), mask_rate, interactions=interactions) for number in chunk.tolist()]
-        others, flaws = _solve(torch.stack([gram - one.mT @ one for one in of_blocks]), by_block.sum(0) - by_block[chunk])
+    for chunk in torch.arange(N_BLOCKS).split(max(_BLOCK_VALUES // width**2, 1)):
+        grams = torch.stack([gram - normal_equations(blocks[number])[0] for number in chunk.tolist()])
+        others, flaws = _solve(grams, by_block.sum(0) - by_block[chunk])
         deviations.append(whole - others)
         singular = singular | flaws.any()
     if singular and interactions:
         return regression(masks, weights, mask_rate, interactions=False)
-    features = slice(1, 1 + masks(blocks[0]).shape[1])
+    features = slice(1, 1 + n_features)
     coefficients, deviation = whole[features].unflatten(1, (-1, 2)), torch.cat(deviations)[:, features].unflatten(2, (-1, 2))
     return Estimate(coefficients.permute(1, 2, 0), deviation.permute(2, 0, 3, 1), torch.zeros_like(weights[:, 0]))
 
@@ -105,7 +117,8 @@ def exhaustive(masks: Masks, weights: Float64[Tensor, "n K 2"], mask_rate: float
     deviations are 0.
     """
     kept, mean, product = 1 - mask_rate, torch.zeros(()).double(), torch.zeros(()).double()
-    for numbers in torch.arange(weights.shape[1]).split(_CHUNK):
+    every = torch.arange(weights.shape[1])
+    for numbers in _chunks(every, masks(every[:1]).shape[1]):
         rows = masks(numbers)
         shared = weights[:, numbers] * probability(rows, mask_rate)[:, None]
         mean = mean + shared.sum(1)
@@ -163,6 +176,18 @@ def affords_interactions(n_features: int, n_masks: int, mask_rate: float) -> boo
 def _blocks(n_masks: int) -> list[Int64[Tensor, " _"]]:
     """The numbers of the masks of each block."""
     return [torch.arange(min(block, n_masks), n_masks, N_BLOCKS) for block in range(N_BLOCKS)]
+
+
+def _weighted_sum(
+    masks: Masks, weights: Float64[Tensor, "n K 2"], block: Int64[Tensor, " k"], width: int
+) -> Float64[Tensor, "n 2 m"]:
+    """The sum of the masks of a block, each times its weights."""
+    return torch.stack([weights[:, chunk].mT @ masks(chunk).double() for chunk in _chunks(block, width)]).sum(0)
+
+
+def _chunks(numbers: Int64[Tensor, " k"], width: int) -> tuple[Int64[Tensor, " _"], ...]:
+    """Numbers of masks of which so many values each are made at a time."""
+    return numbers.split(max(_CHUNK_VALUES // max(width, 1), 1))
 
 
 def _solve(
