@@ -82,24 +82,25 @@ def regression(masks: Masks, weights: Float64[Tensor, "n K 2"], mask_rate: float
     n_features = masks(blocks[0][:1]).shape[1]
     width = terms(masks(blocks[0][:1]), mask_rate, interactions=interactions).shape[1]
 
-    def normal_equations(block: Int64[Tensor, " k"]) -> tuple[Float64[Tensor, "t t"], Float64[Tensor, "t c"]]:
-        """Sums of a block: products of the terms with each other, and with the weights."""
-        gram, products = torch.zeros(()).double(), torch.zeros(()).double()
+    def gram_of(block: Int64[Tensor, " k"]) -> Float64[Tensor, "t t"]:
+        gram = torch.zeros(()).double()
         for chunk in _chunks(block, width):
             rows = terms(masks(chunk), mask_rate, interactions=interactions)
-            gram, products = gram + rows.mT @ rows, products + rows.mT @ weights[:, chunk].transpose(0, 1).flatten(1)
-        return gram, products
+            gram = gram + rows.mT @ rows
+        return gram
 
     gram, sums = torch.zeros(()).double(), []
     for block in blocks:
-        of_block, products = normal_equations(block)
-        gram = gram + of_block
+        products = torch.zeros(()).double()
+        for chunk in _chunks(block, width):
+            rows = terms(masks(chunk), mask_rate, interactions=interactions)
+            gram, products = gram + rows.mT @ rows, products + rows.mT @ weights[:, chunk].transpose(0, 1).flatten(1)
         sums.append(products)
     by_block = torch.stack(sums)
     whole, singular = _solve(gram, by_block.sum(0))
     deviations = []
     for chunk in torch.arange(N_BLOCKS).split(max(_BLOCK_VALUES // width**2, 1)):
-        grams = torch.stack([gram - normal_equations(blocks[number])[0] for number in chunk.tolist()])
+        grams = torch.stack([gram - gram_of(blocks[number]) for number in chunk.tolist()])
         others, flaws = _solve(grams, by_block.sum(0) - by_block[chunk])
         deviations.append(whole - others)
         singular = singular | flaws.any()

@@ -44,13 +44,13 @@ class MaskedInputs:
         """Weights of masked images, and whether their attributions are constant."""
         weights, constant = torch.empty(len(pairs), 2, dtype=torch.float64), torch.empty(len(pairs), dtype=torch.bool)
         predicted, device = ~pairs.changes.isnan(), self.labels.device
-        for chosen, weigh_pass in ((predicted, self._explain), (~predicted, self._predict_and_explain)):
+        for chosen in (predicted, ~predicted):
             if chosen.any():
                 passes = []
                 for block, masks in pairs.select(chosen).blocks(self.batch.limit.size):
-                    images, changes = block.images.to(device), block.changes.to(device, widest(device))
-                    step = partial(_on_slice, weigh_pass, images, masks, changes)
-                    passes += self.batch.limit.run(step, len(block), told)
+                    images = block.images.to(device)
+                    changes = block.changes.to(device, widest(device)) if chosen is predicted else None
+                    passes += self.batch.limit.run(partial(self._weigh_pass, images, masks, changes), len(block), told)
                 weights[chosen], constant[chosen] = join_weights(passes)
         return weights, constant
 
@@ -75,26 +75,20 @@ class MaskedInputs:
         first, again = run(order), run(order.flip(0))
         return is_deterministic(*first, *(values.flip(0) for values in again))
 
-    def _predict_and_explain(
-        self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"], changes: Float[Tensor, " p"]
-    ) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
-        predictions, maps = self.batch.shared_pass.run(lambda: self._perturb(images, masks), self.batch.targets[images])
-        return self.batch.originals.weights(images, predictions, self.batch.explained.attributions(maps))
-
-    def _explain(
-        self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"], changes: Float[Tensor, " p"]
-    ) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
-        maps = self.batch.explained.explain(self._perturb(images, masks), self.batch.targets[images])
-        similarity, constant = self.batch.originals.similarity(images, self.batch.explained.attributions(maps))
-        return torch.stack([1 - changes.to(similarity), similarity], -1), constant
+    def _weigh_pass(
+        self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"], changes: Float[Tensor, " p"] | None, some: slice
+    ) -> tuple[Float[Tensor, "_ 2"], Bool[Tensor, " _"]]:
+        """Explain some of the masked images, and predict them unless their confidence changes are known."""
+        images, masks = images[some], masks[some]
+        explained, originals, targets = self.batch.explained, self.batch.originals, self.batch.targets[images]
+        if changes is None:
+            predictions, maps = self.batch.shared_pass.run(lambda: self._perturb(images, masks), targets)
+            return originals.weights(images, predictions, explained.attributions(maps))
+        maps = explained.explain(self._perturb(images, masks), targets)
+        similarity, constant = originals.similarity(images, explained.attributions(maps))
+        return torch.stack([1 - changes[some].to(similarity), similarity], -1), constant
 
     @stage("perturb")
     def _perturb(self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"]) -> Float[Tensor, "p *shape"]:
         inputs, labels, baselines = (select_rows(each, images) for each in (self.batch.inputs, self.labels, self.baselines))
         return eliminate(inputs, labels, masks[:, None], baselines)[:, 0]
-
-
-def _on_slice(
-    weigh_pass: Callable[..., tuple[Tensor, Tensor]], images: Tensor, masks: Tensor, changes: Tensor, samples: slice
-) -> tuple[Float[Tensor, "_ 2"], Bool[Tensor, " _"]]:
-    return weigh_pass(images[samples], masks[samples], changes[samples])

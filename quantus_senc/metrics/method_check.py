@@ -36,12 +36,12 @@ def method_flaw(explained: ExplainedModel, limit: BatchLimit, x: np.ndarray, y: 
     again = check.run(x, y)
     if not is_deterministic(originals.predictions, originals.attributions, *again):
         return RANDOM
-    independent = check.same_in_every_size(x[:1], y[:1])
-    if len(x) > 1:
-        independent = independent and check.same_in_every_company(x, y)
-    else:
-        independent = independent and check.same_in_every_company(np.concatenate([x, np.flip(x, -1)]), y.repeat(2))
-    return "" if independent else DEPENDENT
+    if not check.same_in_every_size(x[:1], y[:1]):
+        return DEPENDENT
+    if len(x) == 1:  # its mirror image keeps it company
+        x, y = np.concatenate([x, np.flip(x, -1)]), y.repeat(2)
+        again = check.run(x, y)
+    return "" if check.same_in_every_company(x, y, again) else DEPENDENT
 
 
 class _MethodCheck:
@@ -55,15 +55,16 @@ class _MethodCheck:
         predictions, maps = self.explained.run(x, y, self.limit)
         return predictions, self.explained.attributions(maps)
 
-    def same_in_every_company(self, x: np.ndarray, y: np.ndarray) -> bool:
+    def same_in_every_company(self, x: np.ndarray, y: np.ndarray, together: Outputs) -> bool:
         """Whether images give the same when every other image is replaced by its neighbour, and at another place of the pass.
 
-        All passes are of the same size, because others are summed in other orders, and round differently.
+        All passes are of the same size, because others are summed in other orders, and round differently. `together` is what
+        the images gave as they are.
         """
         images = np.arange(len(x))
         is_odd = images % 2 == 1
         right = np.where(images + 1 < len(x), images + 1, images - 1)
-        predictions, maps = self.run(x, y)
+        predictions, maps = together
         for replaced, neighbour in ((is_odd, images - 1), (~is_odd, right)):
             order = np.where(replaced, neighbour, images)
             other_predictions, other_maps = self.run(x[order], y[order])

@@ -64,12 +64,14 @@ def test_a_pass_that_is_too_large_is_halved(model, batch):
     grid = {**DATA, "segment_func_kwargs": {"patch_size": 56}}
     whole = run(DataSensitivityConsistency, model, x, y, **grid)
     torch.cuda.empty_cache()
+    n_before = torch.cuda.memory_stats()["num_ooms"]
     torch.cuda.set_per_process_memory_fraction(min(1.0, 0.4 * 2**30 / total + torch.cuda.memory_allocated() / total))
     try:
         capped = run(DataSensitivityConsistency, model, x, y, **grid)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
         torch.cuda.empty_cache()
+    assert torch.cuda.memory_stats()["num_ooms"] > n_before
     np.testing.assert_allclose(capped.evaluation_scores, whole.evaluation_scores, atol=1e-3)
 
 
