@@ -2,7 +2,6 @@
 
 import copy
 
-import numpy as np
 import torch
 from captum.attr._utils.custom_modules import Addition_Module
 from captum.attr._utils.lrp_rules import EpsilonRule, IdentityRule
@@ -265,13 +264,19 @@ class SpatialSum(nn.Module):
         return x.sum((2, 3))
 
 
+class Tally:
+    """A count. A metric does not put it back, as it does the attributes of a model."""
+
+    n = 0
+
+
 class Counting(nn.Module):
     """Counts the samples of passes without a gradient, which are the metric's own."""
 
     def __init__(self, model):
         super().__init__()
-        self.model, self.samples = model, np.zeros(1, dtype=int)
+        self.model, self.samples = model, Tally()
 
     def forward(self, x):
-        self.samples[0] += 0 if torch.is_grad_enabled() else len(x)
+        self.samples.n += 0 if torch.is_grad_enabled() else len(x)
         return self.model(x)

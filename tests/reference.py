@@ -81,7 +81,8 @@ def probability(model, x, y):
 
 def consistency(prediction, explanation, tie_tolerance):
     """Eq. 4 and 6; NaN where one of them does not distinguish the features."""
-    prediction, explanation = with_ties(prediction, tie_tolerance), with_ties(explanation, tie_tolerance)
+    tolerances = np.broadcast_to(tie_tolerance, 2)
+    prediction, explanation = with_ties(prediction, tolerances[0]), with_ties(explanation, tolerances[1])
     if len(np.unique(prediction)) == 1 or len(np.unique(explanation)) == 1:
         return np.nan
     return spearmanr(prediction, explanation).statistic
@@ -96,12 +97,18 @@ def with_ties(sensitivity, tie_tolerance):
     return tied
 
 
-def rounding(n_masks, mask_rate):
-    """How far rounding can move the paper's sums apart, if that of a weight is 4 units in the last place of 1."""
-    return 4 * 2.0**-23 * np.sqrt(n_masks * mask_rate * (1 - mask_rate))
+def rounding(n_masks, mask_rate, n_features):
+    """How far rounding can move the paper's sums apart, for prediction and explanation.
+
+    Of a prediction of 1 it moves 16 units in the last place, of a similarity 160; the same for masks that are alike.
+    """
+    variance = mask_rate * (1 - mask_rate)
+    drawn, alike = 2 * n_masks * variance, 2 * (n_masks * variance) ** 2 * (1 - 2 * variance) ** max(n_features - 2, 0)
+    return 2.0**-23 * np.array([16, 160]) * np.sqrt(drawn + alike)
 
 
 def top_k_agreement(prediction, explanation, k, tie_tolerance=0.0):
     """Eq. 5."""
-    best = [set(np.argsort(-with_ties(values, tie_tolerance), kind="stable")[:k]) for values in (prediction, explanation)]
+    tied = map(with_ties, (prediction, explanation), np.broadcast_to(tie_tolerance, 2))
+    best = [set(np.argsort(-values, kind="stable")[:k]) for values in tied]
     return len(best[0] & best[1]) / k

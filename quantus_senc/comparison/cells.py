@@ -1,9 +1,9 @@
 """The cells of a comparison: the scores of one explanation method by one metric."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
@@ -17,8 +17,9 @@ from quantus_senc.metrics.data_senc import DataSensitivityConsistency
 from quantus_senc.metrics.derived import DerivedMetric
 from quantus_senc.metrics.parameter_senc import ParameterSensitivityConsistency
 from quantus_senc.model.arrays import copied, host_array, model_device
-from quantus_senc.model.state import preserved, seeded
+from quantus_senc.model.state import preserving, seeded
 
+T = TypeVar("T")
 # Keyword arguments of the calls of data SenC metrics, by metric; see `DataSensitivityConsistency.shared_arguments`.
 SharedArguments = Mapping[DataSensitivityConsistency, Mapping[str, Any]]
 
@@ -134,14 +135,16 @@ class Evaluation:
         ValueError
             If the method does not return a map of real numbers for each image.
         """
-        maps = []
-        with preserved(self.model), seeded(self.seed):
-            for start in range(0, len(self.x_batch), self.batch_size):
-                images = slice(start, start + self.batch_size)
-                inputs, targets = self.x_batch[images].copy(), self.y_batch[images].copy()  # a method may change them
-                kwargs = copied(method.explain_func_kwargs)
-                maps.append(host_array(method.explain_func(model=self.model, inputs=inputs, targets=targets, **kwargs)))
-        joined = np.concatenate(maps)
+
+        def explain(start: int) -> np.ndarray:
+            images = slice(start, start + self.batch_size)
+            inputs, targets = self.x_batch[images].copy(), self.y_batch[images].copy()  # a method may change them
+            kwargs = copied(method.explain_func_kwargs)
+            # A copy, because the method may fill the same memory again at its next call.
+            return host_array(method.explain_func(model=self.model, inputs=inputs, targets=targets, **kwargs)).copy()
+
+        starts = range(0, len(self.x_batch), self.batch_size)
+        joined = np.concatenate(self._run(lambda: list(map(explain, starts))))
         shape, dtype = joined.shape, joined.dtype
         if len(shape) < 2 or shape[0] != len(self.x_batch) or dtype.kind not in "fiu":
             raise ValueError(f"it returned maps of shape {shape} and type {dtype}; return a real map for each input")
@@ -157,14 +160,17 @@ class Evaluation:
         if not isinstance(metric, SensitivityConsistency | DerivedMetric):
             data = copied(data)  # other metrics may change what they are given
         try:
-            with preserved(self.model), seeded(self.seed):
-                returned = metric(model=self.model, explain_func=method.explain_func, **data, **more)
+            returned = self._run(lambda: metric(model=self.model, explain_func=method.explain_func, **data, **more))
             scores = self._one_per_image(returned)
             has_errors = isinstance(metric, SensitivityConsistency)
             errors = self._one_per_image(metric.standard_errors) if has_errors else [np.nan] * len(scores)
         except Exception as error:  # a metric may raise anything
             return self._raised(error_line(error))
         return Cell(scores, errors, undefined_reason(metric, scores, maps))
+
+    def _run(self, run: Callable[[], T]) -> T:
+        """What `run` returns, with seeded generators. Model and generators are as before afterwards."""
+        return preserving(self.model, lambda restore: seeded(self.seed, run))
 
     def _one_per_image(self, returned: Any) -> list[float]:
         try:

@@ -12,7 +12,7 @@ from scipy.stats import ConstantInputWarning
 from torch import Tensor, nn
 
 from quantus_senc.model.arrays import copied, host_array, model_device, model_precision
-from quantus_senc.model.state import preserved, seeded
+from quantus_senc.model.state import preserving, seeded
 
 
 class PerImage:
@@ -75,12 +75,16 @@ class PerImage:
             kwargs.setdefault("device", str(device))
         if model_precision(model) is not torch.float32:
             model = copy.deepcopy(model).float()
-        with preserved(model), seeded(self.seed), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The settings for perturbing input")
-            warnings.filterwarnings("ignore", category=ConstantInputWarning)
+
+        def run() -> list[float]:
             if a_batch is None:
                 arrays["a_batch"] = _attributions(model, arrays, kwargs.get("device"), **method)
             return self._scores(arrays, {"model": model, **method, **kwargs})
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The settings for perturbing input")
+            warnings.filterwarnings("ignore", category=ConstantInputWarning)
+            return preserving(model, lambda restore: seeded(self.seed, run))
 
     def _scores(self, arrays: dict[str, np.ndarray], call: dict[str, Any]) -> list[float]:
         """Scores of the valid images. The metric gets placeholders for the others, so that they cannot make it fail."""

@@ -138,7 +138,7 @@ def check_inputs(model: object, x_batch: np.ndarray, y_batch: np.ndarray, channe
         kind = type(model)
         raise ValueError(f"model={kind.__module__}.{kind.__qualname__} must be a torch.nn.Module")
     check_integer("batch_size", batch_size, 1, 2**63 - 1)
-    if x_batch.ndim < 2 or x_batch.dtype.kind not in "fiub":
+    if x_batch.ndim < 2 or x_batch.dtype.kind not in "fiub" or 0 in x_batch.shape[1:]:
         raise ValueError(
             f"x_batch of shape {x_batch.shape} and type {x_batch.dtype} must hold numbers: images (B, C, H, W), series "
             "(B, C, T) or tables (B, F)"

@@ -38,14 +38,14 @@ class Unperturbed:
     unranked
         Whether the attribution of each image is constant.
     rounding
-        How far a prediction may be wrong, relative to itself.
+        How far rounding moves the two weights of a mask: the first relative to the prediction, the second as it is.
     labels
         The features of each image; None for the units of a layer.
     """
 
     predictions: Float64[Tensor, " n"]
     unranked: Bool[Tensor, " n"]
-    rounding: float
+    rounding: Float64[Tensor, " 2"]
     labels: Int64[Tensor, "n *spatial"] | None
 
 

@@ -108,13 +108,15 @@ class Plan:
         Parameters
         ----------
         rounding
-            How far rounding moves the two weights of a mask, independently from mask to mask.
+            How far rounding moves the two weights of a mask. Masks that are alike are moved by the same, others independently.
         largest
             An upper bound on the image's predictions.
         """
         variance = self.mask_rate * (1 - self.mask_rate)
-        # Of a coefficient: 1 / sqrt(n p q) from n drawn masks; from all masks, the errors of which count by probability.
-        spread = math.sqrt(2 * (1 - 2 * variance) ** (n_free - 1)) if is_exhaustive else 1 / math.sqrt(n_masks * variance)
+        # Two coefficients differ by sums over the masks that keep one of two features. A mask counts by its probability, or by
+        # 1 / K if drawn. Two such masks are alike if they agree in all other features.
+        alike = 2 * (1 - 2 * variance) ** max(n_free - 2, 0)
+        spread = math.sqrt(alike if is_exhaustive else alike + 2 / (n_masks * variance))
         scale = 1.0 if self.estimator == "regression" else variance * (1 if is_exhaustive else n_masks)
         double = 64 * 2.0**-52 * (1 + largest) / variance  # the rounding of the sums themselves
         return scale * (spread * rounding + double)

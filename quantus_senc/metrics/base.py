@@ -1,15 +1,13 @@
-"""What data and parameter SenC share: one call through Quantus, its records, warnings and progress."""
+"""What data and parameter SenC share: how Quantus calls them, and what users read of them."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from quantus.helpers.enums import EvaluationCategory, ModelType, ScoreDirection
-from quantus.metrics.base import Metric
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from quantus_senc.core.checks import (
     check_estimator,
@@ -21,24 +19,16 @@ from quantus_senc.core.checks import (
 )
 from quantus_senc.core.plan import Plan
 from quantus_senc.core.record import Sensitivity
+from quantus_senc.metrics.batched_metric import BatchedMetric
 from quantus_senc.metrics.derived import StandardError, TopKAgreement
-from quantus_senc.metrics.image_batch import Batch
+from quantus_senc.metrics.image_batch import Images
 from quantus_senc.metrics.last_run import LastRun
-from quantus_senc.metrics.score_warnings import DISAGREEMENT, score_warnings
-from quantus_senc.model.arrays import agrees, call_device, host_array
+from quantus_senc.model.arrays import call_device, host_array
 from quantus_senc.model.explained_model import ExplainedModel
-from quantus_senc.model.pass_size import BatchLimit
-from quantus_senc.model.retain_heap import retain_heap
-from quantus_senc.model.shared_pass import SharedPass
-from quantus_senc.model.state import preserved, reproducible
-from quantus_senc.model.warn import warn
+from quantus_senc.model.state import preserving
 
 
-class StartAgain(Exception):
-    """The results of earlier images of the call have turned out to be doubtful."""
-
-
-class SensitivityConsistency(Metric[list[float]]):
+class SensitivityConsistency(BatchedMetric):
     """Base of the metrics, which differ in what they perturb."""
 
     model_applicability = {ModelType.TORCH}
@@ -135,39 +125,12 @@ class SensitivityConsistency(Metric[list[float]]):
         """
         call = dict(locals())
         self.sensitivities, self.standard_errors, self.evaluation_scores = [], [], []
-        check_keywords(kwargs, type(self), "__call__")
-        check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
-        check_estimator(self.estimator, self.tolerance)
-        x_batch, y_batch = host_array(x_batch), host_array(y_batch)
-        check_inputs(model, x_batch, y_batch, channel_first, batch_size)
-        check_explain_func(explain_func, explain_func_kwargs)
-        labels, supplied = (None if given is None else host_array(given) for given in (custom_batch, a_batch))
-        run, known = LastRun(call, self._parameters()), self.known(call)
-        data = self.general_preprocess(
-            model=model,
-            x_batch=x_batch,
-            y_batch=y_batch,
-            a_batch=None,
-            s_batch=None,
-            channel_first=channel_first,
-            explain_func=explain_func,
-            explain_func_kwargs=dict(explain_func_kwargs or {}),
-            model_predict_kwargs=model_predict_kwargs,
-            softmax=softmax,
-            device=call_device(device, model),
-            custom_batch=None,
-        )
-        explained = ExplainedModel(
-            model=model,
-            model_kwargs=model_predict_kwargs or {},
-            softmax=softmax is None or bool(softmax),
-            explain_func=self.explain_func,
-            explain_func_kwargs=self.explain_func_kwargs,
-            normalise_func=self.normalise_func if self.normalise else None,
-            absolute=self.abs,
-        )
+        explained, images = self._arguments(call)
+        known, run = self.known(call), LastRun(call, self._parameters())
         self._last_run = LastRun()
-        self.sensitivities = self._evaluate(explained, data["x_batch"], y_batch, labels, supplied, batch_size, known)
+        self.sensitivities = preserving(
+            model, lambda restore: self.evaluate_images(explained, images, known, run.evidence, restore)
+        )
         self.standard_errors = self.errors(self.sensitivities)
         run.records, self._last_run = self.sensitivities, run
         scores = self.summary(self.sensitivities, lambda record: record.score)
@@ -175,81 +138,48 @@ class SensitivityConsistency(Metric[list[float]]):
         self.all_evaluation_scores.extend(scores if isinstance(scores, list) else [scores])
         return scores
 
-    def _evaluate(
-        self,
-        explained: ExplainedModel,
-        x_batch: np.ndarray,
-        y_batch: np.ndarray,
-        labels: np.ndarray | None,
-        supplied: np.ndarray | None,
-        batch_size: int,
-        known: Any,
-    ) -> Any:
-        records, agreed = [], True
-        bar = tqdm(desc=self.name, unit="masks", disable=not self.display_progressbar)
-        with preserved(explained.model) as restore, reproducible(explained.device), bar, retain_heap():
-            explained.check_targets(x_batch, y_batch)
-            prepared = self.prepare(explained, x_batch, y_batch, labels, known)
-            bar.total = total = self.n_pairs(prepared, len(x_batch))
-            explained, load = explained.prepared(x_batch).tried(x_batch, y_batch)
-            limit = BatchLimit(self.max_batch_size, load, explained.device, restore)
-            start, shared_pass = 0, SharedPass(explained)
-            while start < len(x_batch):
-                images = slice(start, start + batch_size)
-                x, y = x_batch[images], y_batch[images]
-                predictions, maps = explained.run(x, y, limit)
-                agreed &= supplied is None or agrees(supplied[images], host_array(maps))
-                originals = explained.originals(predictions, maps)
-                batch = Batch(x, y, start, originals, explained, shared_pass, limit, bar)
-                try:
-                    records += self.evaluate_batch(batch, prepared)
-                    start += batch_size
-                except StartAgain:
-                    start, records = 0, []
-                    bar.reset(total)
-        sensitivities = self.collect(records, prepared)
-        self._warn(score_warnings(self.name, self.estimator, sensitivities) + [DISAGREEMENT] * (not agreed))
-        return sensitivities
-
-    def _warn(self, messages: list[str]) -> None:
-        for message in messages * (not self._disable_warnings):  # Quantus's property is True outside GitHub Actions
-            warn(message)
-
-    @abstractmethod
-    def prepare(
-        self, explained: ExplainedModel, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None, known: Any
-    ) -> Any:
-        """What `evaluate_batch` needs for all images of a call.
-
-        Parameters
-        ----------
-        labels
-            The caller's `custom_batch`.
-        known
-            What `known` returned.
-        """
-
-    def known(self, call: Mapping[str, Any]) -> Any:
-        """What this metric knows of a call already, from its arguments; nothing by default."""
-        return None
+    def _arguments(self, call: Mapping[str, Any]) -> tuple[ExplainedModel, Images]:
+        """The arguments of a call, checked: the model with its method, and the images."""
+        check_keywords(call["kwargs"], type(self), "__call__")
+        check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
+        check_estimator(self.estimator, self.tolerance)
+        model, x_batch, y_batch = call["model"], host_array(call["x_batch"]), host_array(call["y_batch"])
+        check_inputs(model, x_batch, y_batch, call["channel_first"], call["batch_size"])
+        check_explain_func(call["explain_func"], call["explain_func_kwargs"])
+        labels, supplied = (None if call[name] is None else host_array(call[name]) for name in ("custom_batch", "a_batch"))
+        channel_first = call["channel_first"]
+        if x_batch.ndim > 4 and not channel_first:  # Quantus moves the channels of images and series only
+            x_batch, channel_first = np.moveaxis(x_batch, -1, 1), True
+        data = self.general_preprocess(
+            model=model,
+            x_batch=x_batch,
+            y_batch=y_batch,
+            a_batch=None,
+            s_batch=None,
+            channel_first=channel_first,
+            explain_func=call["explain_func"],
+            explain_func_kwargs=dict(call["explain_func_kwargs"] or {}),
+            model_predict_kwargs=call["model_predict_kwargs"],
+            softmax=call["softmax"],
+            device=call_device(call["device"], model),
+            custom_batch=None,
+        )
+        explained = ExplainedModel(
+            model=model,
+            model_kwargs=call["model_predict_kwargs"] or {},
+            softmax=call["softmax"] is None or bool(call["softmax"]),
+            explain_func=self.explain_func,
+            explain_func_kwargs=self.explain_func_kwargs,
+            normalise_func=self.normalise_func if self.normalise else None,
+            absolute=self.abs,
+        )
+        return explained, Images(data["x_batch"], y_batch, labels, supplied, int(call["batch_size"]))
 
     @property
     def plan(self) -> Plan:
         """How sensitivities are estimated, by the parameters as they are now."""
         n_masks = self.n_masks if isinstance(self.n_masks, str) else int(self.n_masks)
         return Plan(self.seed, self.mask_rate, n_masks, self.estimator, self.tolerance, self.display_progressbar)
-
-    @abstractmethod
-    def n_pairs(self, prepared: Any, n_images: int) -> int:
-        """How many pairs of image and mask there are, at the most."""
-
-    @abstractmethod
-    def evaluate_batch(self, batch: Batch, prepared: Any) -> list[Any]:
-        """The records of each image of a batch."""
-
-    @abstractmethod
-    def collect(self, records: list[Any], prepared: Any) -> Any:
-        """The records of all images, as users see them."""
 
     @abstractmethod
     def summary(self, sensitivities: Any, value: Callable[[Sensitivity], float]) -> Any:
@@ -277,9 +207,26 @@ class SensitivityConsistency(Metric[list[float]]):
         """The standard errors of the scores as a metric of its own, which reads this metric's last run."""
         return StandardError(self)
 
-    def last_sensitivities(self, call: Mapping[str, Any]) -> Any:
-        """The records of the last run if it had these arguments and the parameters as they are now; else None."""
-        return self._last_run.recall(call, self._parameters())
+    def last_sensitivities(self, call: Mapping[str, Any], *, but: Iterable[str] = ()) -> Any:
+        """The records of the last run, if it had these arguments and the parameters as they are now; else None.
+
+        What cannot be compared by value is looked at a second time: features, baselines, predictions and explanations of the
+        unperturbed images must be what they were.
+
+        Parameters
+        ----------
+        call
+            The arguments of a call of the metric, by name.
+        but
+            Names of parameters that may differ.
+        """
+        run = self._last_run
+        if not run.is_of(call, self._parameters(), but=but):
+            return None
+        explained, images = self._arguments(call)
+        known = self.certain(run.records)
+        seen = preserving(call["model"], lambda restore: self.second_look(explained, images, known, restore))
+        return run.records if seen == run.evidence else None
 
     def _parameters(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in parameter_names(type(self), "__init__") if hasattr(self, name)}

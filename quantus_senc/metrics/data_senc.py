@@ -1,7 +1,7 @@
 """Data SenC: are prediction and explanation sensitive to the same features of the input?"""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +18,10 @@ from quantus_senc.core.segment import SegmentFunc
 from quantus_senc.core.weight_table import KnownWeights
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.features import Features, differing_features, existing_features, label_features
-from quantus_senc.metrics.image_batch import Batch
+from quantus_senc.metrics.image_batch import Batch, Images
 from quantus_senc.metrics.last_run import LastRun
 from quantus_senc.metrics.masked_inputs import MaskedInputs
+from quantus_senc.metrics.method_check import RANDOM
 from quantus_senc.model.explained_model import ExplainedModel
 
 _OF_ESTIMATOR = ("estimator", "n_masks", "tolerance")  # parameters of which the weights of a mask are independent
@@ -187,12 +188,20 @@ class DataSensitivityConsistency(SensitivityConsistency):
 
     def known(self, call: Mapping[str, Any]) -> tuple[list[Sensitivity] | None, bool]:
         """Records of an earlier run on the same images, and whether they are of the same explanation method."""
-        source = self._source
-        if source is not None:
-            records = source._last_run.recall(call, self._parameters(), but=_OF_ESTIMATOR)
-            if records is not None:
-                return records, True
-        return call["predictions"], False
+        records = None if self._source is None else self._source.last_sensitivities(call, but=_OF_ESTIMATOR)
+        return (call["predictions"], False) if records is None else (records, True)
+
+    def certain(self, records: list[Sensitivity]) -> tuple[list[Sensitivity], bool] | None:
+        """The labels of features, unless a callable of the user makes them."""
+        return None if callable(self.segment_func) else (records, True)
+
+    def evidence(self, explained: ExplainedModel, images: Images, prepared: Features) -> Iterator[Tensor]:
+        """The labels of the features, and the baselines that a callable makes."""
+        yield prepared.labels
+        if callable(self.perturb_baseline):
+            for start in range(0, len(images.x), images.batch_size):
+                inputs = explained.inputs(images.batch(start)[0])
+                yield baseline_values(inputs, self.perturb_baseline, self.seed, torch.arange(start, start + len(inputs)))
 
     def prepare(
         self,
@@ -200,12 +209,12 @@ class DataSensitivityConsistency(SensitivityConsistency):
         x_batch: np.ndarray,
         y_batch: np.ndarray,
         labels: np.ndarray | None,
-        known: tuple[list[Sensitivity] | None, bool],
+        known: tuple[list[Sensitivity] | None, bool] | None,
     ) -> Features:
         """The features of every image."""
         first = explained.inputs(x_batch[:1])
         baseline_values(first, self.perturb_baseline, self.seed, torch.zeros(1, dtype=torch.int64, device=first.device))
-        records, of_same_method = known
+        records, of_same_method = known or (None, False)
         if of_same_method and records:
             labels = _labels(records).numpy()
         features = label_features(x_batch, labels, self.segment_func, self.segment_func_kwargs)
@@ -223,16 +232,12 @@ class DataSensitivityConsistency(SensitivityConsistency):
 
     def evaluate_batch(self, batch: Batch, prepared: Features) -> list[Sensitivity]:
         """Algorithm 1 for some images."""
-        device, images = batch.explained.device, slice(batch.start, batch.start + len(batch.x_batch))
+        images, masked = batch.images, self._masked(batch, prepared)
         labels, free = prepared.labels[images], prepared.free[images]
-        n_features = free.shape[1]
-        indices = torch.arange(images.start, images.stop, device=device)
-        baselines = baseline_values(batch.inputs, self.perturb_baseline, self.seed, indices)
-        masked = MaskedInputs(batch, labels.to(device), baselines)
-        plan = replace(self.plan, repeats=masked.is_deterministic(self.seed, self.mask_rate, n_features))
+        plan = replace(self.plan, repeats=batch.flaw != RANDOM)
         counts = free.sum(1).tolist()
         batch.progress.total += sum(plan.mask_count(count) - self.plan.mask_count(count) for count in counts)
-        differing = masked.differing(n_features)
+        differing = masked.differing(free.shape[1])
         known = (
             None
             if prepared.known is None
@@ -241,9 +246,17 @@ class DataSensitivityConsistency(SensitivityConsistency):
                 for record, row in zip(prepared.known[images], differing, strict=True)
             ]
         )
-        design = plan.design(indices, free.to(device))
+        design = plan.design(batch.indices, free.to(masked.labels.device))
         run = MaskRun(plan, design, batch.unperturbed(labels), batch.progress, differing, known)
         return run.records(masked.weigh)
+
+    def checked_samples(self, batch: Batch, prepared: Features) -> tuple[Tensor, Tensor]:
+        """The first images, as they are and masked."""
+        return self._masked(batch, prepared).samples(self.seed, self.mask_rate, prepared.free.shape[1])
+
+    def _masked(self, batch: Batch, prepared: Features) -> MaskedInputs:
+        baselines = baseline_values(batch.inputs, self.perturb_baseline, self.seed, batch.indices)
+        return MaskedInputs(batch, prepared.labels[batch.images].to(batch.inputs.device), baselines)
 
     def collect(self, records: list[Sensitivity], prepared: Features) -> list[Sensitivity]:
         """One record an image."""

@@ -1,7 +1,6 @@
-"""Some images of a call, and what their evaluation needs."""
+"""The images of a call, and a batch of them with what its evaluation needs."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,41 @@ from tqdm.auto import tqdm
 
 from quantus_senc.core.mask_loop import Unperturbed
 from quantus_senc.core.similarity import Originals
+from quantus_senc.model.arrays import agrees, host_array
 from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.pass_size import BatchLimit
 from quantus_senc.model.shared_pass import SharedPass
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """All images of a call.
+
+    Attributes
+    ----------
+    x, y
+        Arrays (B, \\*shape), channels first, and (B,).
+    labels
+        The caller's labels of features, or None.
+    supplied
+        The caller's attributions, or None.
+    batch_size
+        How many images are evaluated at a time.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    labels: np.ndarray | None
+    supplied: np.ndarray | None
+    batch_size: int
+
+    def batch(self, start: int) -> tuple[np.ndarray, np.ndarray]:
+        """The images that are evaluated together, from the one with the index `start`, and their classes."""
+        return self.x[start : start + self.batch_size], self.y[start : start + self.batch_size]
+
+    def agree(self, start: int, maps: Float[Tensor, "n *_"]) -> bool:
+        """Whether these maps of a batch are the caller's, or the caller has given none."""
+        return self.supplied is None or agrees(self.supplied[start : start + self.batch_size], host_array(maps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +54,8 @@ class Batch:
 
     Attributes
     ----------
-    x_batch, y_batch
-        Arrays (B, \\*shape), channels first, and (B,).
+    inputs, targets
+        The images, channels first, and the classes to explain, on the model's device.
     start
         The index of the first image in the call.
     originals
@@ -33,38 +64,43 @@ class Batch:
         The model and the explanation method, how both are run in one pass, and how many samples a pass may have.
     progress
         Is told of every pair of an image and a mask.
+    flaw
+        What keeps the method from being a function of the input alone (see `method_flaw`), or an empty string.
     """
 
-    x_batch: np.ndarray
-    y_batch: np.ndarray
+    inputs: Float[Tensor, "B *shape"]
+    targets: Int64[Tensor, " B"]
     start: int
     originals: Originals
     explained: ExplainedModel
     shared_pass: SharedPass
     limit: BatchLimit
     progress: "tqdm[Any]"
+    flaw: str = ""
 
-    @cached_property
-    def inputs(self) -> Float[Tensor, "B *shape"]:
-        """The images, on the model's device."""
-        return self.explained.inputs(self.x_batch)
+    def __len__(self) -> int:
+        return len(self.inputs)
 
-    @cached_property
-    def targets(self) -> Int64[Tensor, " B"]:
-        """The classes to explain, on the model's device."""
-        return self.explained.targets(self.y_batch)
+    @property
+    def images(self) -> slice:
+        """Which images of the call these are."""
+        return slice(self.start, self.start + len(self))
+
+    @property
+    def indices(self) -> Int64[Tensor, " B"]:
+        """Their indices in the call, on the model's device."""
+        return torch.arange(self.images.start, self.images.stop, device=self.inputs.device)
 
     def unperturbed(self, labels: Int64[Tensor, "B *spatial"] | None = None) -> Unperturbed:
         """What the records need to know of the images."""
         predictions, unranked = self.originals.predictions.cpu().double(), self.originals.unranked.cpu()
         return Unperturbed(predictions, unranked, self.explained.rounding, labels)
 
-    def explained_one_by_one(self) -> "Batch":
-        """The same images, each of which is explained in a pass of its own."""
-        each = [slice(image, image + 1) for image in range(len(self.x_batch))]
-        outputs = [self.explained.run(self.x_batch[one], self.y_batch[one], self.limit) for one in each]
-        predictions, maps = zip(*outputs, strict=True)
-        return replace(self, originals=self.explained.originals(torch.cat(predictions), torch.cat(maps)))
+    def one_by_one(self) -> "Batch":
+        """The same images, each of which, like each perturbed sample, is predicted and explained in a pass of its own."""
+        limit = self.limit.one_by_one()
+        originals = self.explained.originals(*self.explained.run(self.inputs, self.targets, limit))
+        return replace(self, originals=originals, limit=limit)
 
 
 def join_weights(

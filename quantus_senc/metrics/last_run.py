@@ -2,7 +2,7 @@
 
 import hashlib
 import weakref
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,20 +11,27 @@ from torch import Tensor, nn
 from quantus_senc.model.arrays import host_array
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
-_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
-_OBJECTS = ("model", "explain_func")
 _VALUES = (
     *("x_batch", "y_batch", "explain_func_kwargs", "channel_first", "model_predict_kwargs", "softmax", "device"),
-    "custom_batch",
+    *("batch_size", "custom_batch"),
 )
+
+
+class Evidence(dict[Any, Any]):
+    """What callables have returned in a run, to be compared with what they return at a second look."""
+
+    def add(self, key: Any, *values: Any) -> None:
+        """Note what was returned, by a key of its own."""
+        self[key] = _value(values, _Same)
 
 
 class LastRun:
     """The records of a metric's last run, and what the run was made of.
 
-    A run is the same if the model and the explanation method are the same objects, the weights, buffers, hooks and plain
-    attributes of the model are unchanged, and all other arguments and parameters are the same objects or have equal values.
-    What cannot be compared by value counts as changed. Copies and pickles are empty.
+    A run is the same if the model, the explanation method and callables among the parameters are the same objects, the
+    weights, buffers, hooks and attributes of the model are unchanged, and all other arguments and parameters have equal values.
+    Callables may do something else at each call. So a second look must give the same evidence, too. Copies and pickles are
+    empty.
 
     Parameters
     ----------
@@ -37,78 +44,86 @@ class LastRun:
     ----------
     records
         Of the run, once it has ended; None before.
+    evidence
+        What callables have returned in the run.
     """
 
     def __init__(self, call: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None) -> None:
         self.records: Any = None
-        self._objects = tuple(_reference(call[name]) for name in _OBJECTS) if call else ()
-        self._values = _values(call) if call else {}
-        self._parameters = dict(parameters or {})
+        self.evidence = Evidence()
+        self._arguments = _arguments(call) if call else {}
+        self._parameters = _parameters(parameters or {})
 
-    def recall(self, call: Mapping[str, Any], parameters: Mapping[str, Any], *, but: Iterable[str] = ()) -> Any:
-        """Return the records if the run had these arguments and parameters; else None.
+    def is_of(self, call: Mapping[str, Any], parameters: Mapping[str, Any], *, but: Iterable[str] = ()) -> bool:
+        """Say whether the run has ended and had these arguments and parameters.
 
         Parameters
         ----------
         but
             Names of parameters that may differ.
         """
-        if self.records is None or any(old() is not call[name] for old, name in zip(self._objects, _OBJECTS, strict=True)):
-            return None
-        same = all(_same_parameter(self._parameters.get(name), parameters[name]) for name in set(parameters) - {*but})
-        return self.records if same and _values(call) == self._values else None
+        now = _parameters({name: value for name, value in parameters.items() if name not in but})
+        same = all(self._parameters.get(name) == value for name, value in now.items())
+        return self.records is not None and same and _arguments(call) == self._arguments
 
     def __reduce__(self) -> tuple[type["LastRun"], tuple[()]]:
         return LastRun, ()
 
 
-def _reference(value: Any) -> Any:
-    try:
-        return weakref.ref(value)
-    except TypeError:
-        return lambda: value
+def _arguments(call: Mapping[str, Any]) -> dict[str, Any]:
+    model = call["model"]
+    values = {name: _value(call[name], _Different) for name in _VALUES}
+    return values | {"model": _Same(model), "explain_func": _Same(call["explain_func"]), "state": _state(model)}
 
 
-def _same_parameter(before: Any, now: Any) -> bool:
-    """Whether a parameter is the same object, or an equal value."""
-    return before is now or _value(before) == _value(now)
+def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _value(value, _Same if callable(value) else _Different) for name, value in parameters.items()}
 
 
-def _values(call: Mapping[str, Any]) -> dict[str, Hashable]:
-    return {name: _value(call[name]) for name in _VALUES} | {"state": _model_state(call["model"])}
+def _state(model: nn.Module) -> Any:
+    """The attributes of all modules, with weights, buffers and hooks by value; other objects are the same or not."""
+    return [(name, type(module), _value(vars(module), _Same)) for name, module in model.named_modules()]
 
 
-def _model_state(model: nn.Module) -> Hashable:
-    tensors = tuple(_value(tensor) for tensor in (*model.parameters(), *model.buffers()))
-    modules = [(name, type(module), vars(module)) for name, module in model.named_modules()]
-    plain = tuple(
-        (name, kind, key, _value(value))
-        for name, kind, held in modules
-        for key, value in held.items()
-        if isinstance(value, _PLAIN)
-    )
-    hooks = tuple(_identity(hook) for _, _, held in modules for key in _HOOKS for hook in held[key].values())
-    return tensors, plain, hooks
-
-
-def _identity(hook: Any) -> Hashable:
-    try:
-        return weakref.ref(hook)
-    except TypeError:
-        return object()
-
-
-def _value(value: Any) -> Hashable:
-    """A hashable stand-in that is equal for equal values; for values that cannot be compared, equal to nothing."""
+def _value(value: Any, other: Callable[[Any], Any]) -> Any:
+    """A stand-in that is equal for equal values; `other` makes those of values that cannot be compared."""
     if isinstance(value, _PLAIN):
         return type(value), value
     if isinstance(value, dict):
-        return frozenset((_value(key), _value(item)) for key, item in value.items())
+        items = [(repr(key), _value(item, other)) for key, item in value.items()]
+        return [type(value), *sorted(items, key=lambda item: item[0])]
     if isinstance(value, list | tuple):
-        return (type(value), *map(_value, value))
+        return [type(value), *(_value(item, other) for item in value)]
     if isinstance(value, Tensor):
         value = host_array(value)
     if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         array = np.ascontiguousarray(value)
         return array.dtype.str, array.shape, hashlib.sha256(array.data).hexdigest()
-    return object()
+    return other(value)
+
+
+class _Same:
+    """Equal for the same object. It does not keep the object alive if that can be avoided."""
+
+    def __init__(self, value: Any) -> None:
+        try:
+            self.reference: Callable[[], Any] = weakref.ref(value)
+        except TypeError:
+            self.reference = lambda: value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.reference() is not None and self.reference() is other.reference()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Different:
+    """Equal to nothing."""
+
+    def __init__(self, value: Any) -> None:
+        pass
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    __hash__ = None  # type: ignore[assignment]

@@ -12,12 +12,10 @@ from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.perturb import changed_features, eliminate
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import select_rows, widest
-from quantus_senc.core.same_result import is_deterministic
 from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.image_batch import Batch, join_weights
-from quantus_senc.model.explained_model import Outputs
 
-_N_TRIED = 8  # masked images that show whether a method is deterministic
+_N_SAMPLES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +38,15 @@ class MaskedInputs:
         """Which features differ from the baseline: masks that agree in these leave the same masked image."""
         return changed_features(self.batch.inputs, self.labels, self.baselines, n_features)
 
+    def samples(self, seed: int, mask_rate: float, n_features: int) -> tuple[Float[Tensor, "n *shape"], Int64[Tensor, " n"]]:
+        """The first images as they are, and under some masks, with their classes."""
+        device = self.labels.device
+        images = torch.arange(_N_SAMPLES, device=device)
+        images, numbers = images % len(self.batch), images // len(self.batch)
+        masks = keep_masks(seed, self.batch.start + images, numbers, n_features, mask_rate)
+        inputs = torch.cat([self.batch.inputs[:_N_SAMPLES], self._perturb(images, masks)])
+        return inputs, torch.cat([self.batch.targets[:_N_SAMPLES], self.batch.targets[images]])
+
     def weigh(self, pairs: Pairs, told: Callable[[int], object]) -> tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]:
         """Weights of masked images, and whether their attributions are constant."""
         weights, constant = torch.empty(len(pairs), 2, dtype=torch.float64), torch.empty(len(pairs), dtype=torch.bool)
@@ -53,27 +60,6 @@ class MaskedInputs:
                     passes += self.batch.limit.run(partial(self._weigh_pass, images, masks, changes), len(block), told)
                 weights[chosen], constant[chosen] = join_weights(passes)
         return weights, constant
-
-    @stage("checks")
-    def is_deterministic(self, seed: int, mask_rate: float, n_features: int) -> bool:
-        """Whether the first images give the same again under some masks, at other places of a pass."""
-        n_images = min(len(self.labels), _N_TRIED)
-        images = torch.arange(n_images, device=self.labels.device).repeat(_N_TRIED // n_images)
-        numbers = torch.arange(len(images), device=images.device) // n_images
-        masks = keep_masks(seed, self.batch.start + images, numbers, n_features, mask_rate)
-
-        def run(order: Int64[Tensor, " p"]) -> Outputs:
-            def step(samples: slice) -> Outputs:
-                one = order[samples]
-                inputs, targets = self._perturb(images[one], masks[one]), self.batch.targets[images[one]]
-                return self.batch.explained.predict(inputs, targets), self.batch.explained.explain(inputs, targets).flatten(1)
-
-            predictions, maps = zip(*self.batch.limit.run(step, len(order)), strict=True)
-            return torch.cat(predictions), torch.cat(maps)
-
-        order = torch.arange(len(images), device=images.device)
-        first, again = run(order), run(order.flip(0))
-        return is_deterministic(*first, *(values.flip(0) for values in again))
 
     def _weigh_pass(
         self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"], changes: Float[Tensor, " p"] | None, some: slice

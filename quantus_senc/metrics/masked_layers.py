@@ -131,12 +131,9 @@ class ZeroedWeights:
     ----------
     layer
         The layer.
-    one_by_one
-        Whether each image gets a pass of its own.
     """
 
     layer: MaskedLayer
-    one_by_one: bool
 
     def weigh(self, pairs: Pairs, told: Callable[[int], object]) -> tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]:
         """Weights of masked models, and whether their attributions are constant."""
@@ -152,9 +149,8 @@ class ZeroedWeights:
 
             for chunk in torch.arange(len(groups)).split(max(_MASK_ENTRIES // n_units(self.layer.module), 1)):
                 masks = ordered.select(first[chunk]).masks()
-                for mask, group in zip(masks, chunk.tolist(), strict=True):
-                    for images in groups[group].split(1 if self.one_by_one else len(groups[group])):
-                        results += limit.run(partial(step, mask, images), len(images), told)
+                for mask, images in zip(masks, groups[chunk[0] : chunk[-1] + 1], strict=True):
+                    results += limit.run(partial(step, mask, images), len(images), told)
         weights, constant = join_weights(results)
         back = order.argsort()
         return weights[back], constant[back]

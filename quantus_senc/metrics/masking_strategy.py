@@ -84,7 +84,7 @@ class Strategy:
 
 
 @stage("checks")
-def decide(layer: MaskedLayer, masks: Bool[Tensor, "k m"], strategy: str, flaw: str, disproved: str) -> Decision:
+def decide(layer: MaskedLayer, masks: Bool[Tensor, "k m"], strategy: str, disproved: str) -> Decision:
     """Decide how a layer is masked.
 
     Parameters
@@ -93,8 +93,6 @@ def decide(layer: MaskedLayer, masks: Bool[Tensor, "k m"], strategy: str, flaw: 
         The first masks of the run.
     strategy
         One of `STRATEGIES`: "hooks" is taken unless it is disproved, "auto" only where hooks are shown to be right.
-    flaw
-        What keeps the explanation method from being checked (see `method_flaw`), or an empty string.
     disproved
         What hooks got wrong for earlier images, or an empty string.
 
@@ -105,6 +103,7 @@ def decide(layer: MaskedLayer, masks: Bool[Tensor, "k m"], strategy: str, flaw: 
     """
     if strategy == "weights":
         return Decision(False, "asked for")
+    flaw = layer.batch.flaw
     if disproved or flaw == DEPENDENT:
         return without_check(Failure(disproved or flaw, disproved=True), strategy)
     if flaw:

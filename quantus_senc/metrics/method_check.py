@@ -1,8 +1,7 @@
 """Is a method a function of the input alone? A random method is not, nor is one that looks at the rest of the batch."""
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from quantus_senc.core.profiler_marks import stage
@@ -12,7 +11,6 @@ from quantus_senc.core.same_result import (
     same_attributions,
     same_predictions,
 )
-from quantus_senc.core.similarity import Originals
 from quantus_senc.model.explained_model import ExplainedModel, Outputs
 from quantus_senc.model.pass_size import BatchLimit
 
@@ -22,68 +20,72 @@ _N_COPIES = 32  # of an image in a large pass
 
 
 @stage("checks")
-def method_flaw(explained: ExplainedModel, limit: BatchLimit, x: np.ndarray, y: np.ndarray, originals: Originals) -> str:
+def method_flaw(
+    explained: ExplainedModel, limit: BatchLimit, inputs: Float[Tensor, "n *shape"], targets: Int64[Tensor, " n"]
+) -> str:
     """RANDOM or DEPENDENT, if prediction or attribution is not a function of the input alone; else an empty string.
 
     Parameters
     ----------
-    x, y
-        Images (B, \\*shape) and their classes (B,).
-    originals
-        What they gave before.
+    explained, limit
+        The model with its method, and how many samples a pass may have.
+    inputs, targets
+        Samples that show it, and their classes.
     """
     check = _MethodCheck(explained, limit)
-    again = check.run(x, y)
-    if not is_deterministic(originals.predictions, originals.attributions, *again):
+    together = check.run(inputs, targets)
+    if not is_deterministic(*together, *check.run(inputs, targets)):
         return RANDOM
-    if not check.same_in_every_size(x[:1], y[:1]):
+    if not check.same_in_every_size(inputs[:1], targets[:1]):
         return DEPENDENT
-    if len(x) == 1:  # its mirror image keeps it company
-        x, y = np.concatenate([x, np.flip(x, -1)]), y.repeat(2)
-        again = check.run(x, y)
-    return "" if check.same_in_every_company(x, y, again) else DEPENDENT
+    if len(inputs) == 1:  # its mirror image keeps it company
+        inputs, targets = torch.cat([inputs, inputs.flip(-1)]), targets.repeat(2)
+        together = check.run(inputs, targets)
+    return "" if check.same_in_every_company(inputs, targets, together) else DEPENDENT
 
 
 class _MethodCheck:
-    """Runs inputs in passes of other company and size."""
+    """Runs samples in passes of other company and size."""
 
     def __init__(self, explained: ExplainedModel, limit: BatchLimit) -> None:
         self.explained, self.limit = explained, limit
 
-    def run(self, x: np.ndarray, y: np.ndarray) -> Outputs:
+    def run(self, inputs: Float[Tensor, "n *shape"], targets: Int64[Tensor, " n"]) -> Outputs:
         """Predictions and flattened maps."""
-        predictions, maps = self.explained.run(x, y, self.limit)
+        predictions, maps = self.explained.run(inputs, targets, self.limit)
         return predictions, self.explained.attributions(maps)
 
-    def same_in_every_company(self, x: np.ndarray, y: np.ndarray, together: Outputs) -> bool:
-        """Whether images give the same when every other image is replaced by its neighbour, and at another place of the pass.
+    def same_in_every_company(self, inputs: Float[Tensor, "n *shape"], targets: Int64[Tensor, " n"], together: Outputs) -> bool:
+        """Whether samples give the same when every other one is replaced by its neighbour, and at another place of the pass.
 
         All passes are of the same size, because others are summed in other orders, and round differently. `together` is what
-        the images gave as they are.
+        the samples gave as they are.
         """
-        images = np.arange(len(x))
-        is_odd = images % 2 == 1
-        right = np.where(images + 1 < len(x), images + 1, images - 1)
+        places = torch.arange(len(inputs), device=inputs.device)
+        is_odd = places % 2 == 1
+        right = torch.where(places + 1 < len(inputs), places + 1, places - 1)
         predictions, maps = together
-        for replaced, neighbour in ((is_odd, images - 1), (~is_odd, right)):
-            order = np.where(replaced, neighbour, images)
-            other_predictions, other_maps = self.run(x[order], y[order])
+        for replaced, neighbour in ((is_odd, places - 1), (~is_odd, right)):
+            order = torch.where(replaced, neighbour, places)
+            other_predictions, other_maps = self.run(inputs[order], targets[order])
             same = same_predictions(predictions, other_predictions) & same_attributions(maps, other_maps)
-            if not same[torch.from_numpy(~replaced).to(same.device)].all():
+            if not same[~replaced].all():
                 return False
-        moved_predictions, moved_maps = (values.roll(-1, 0) for values in self.run(np.roll(x, 1, 0), np.roll(y, 1, 0)))
+        moved = self.run(inputs.roll(1, 0), targets.roll(1, 0))
+        moved_predictions, moved_maps = (values.roll(-1, 0) for values in moved)
         same = same_predictions(predictions, moved_predictions) & _same_elsewhere(maps, moved_maps)
         return bool(same.all())
 
-    def same_in_every_size(self, x: np.ndarray, y: np.ndarray) -> bool:
-        """Whether an image (1, \\*shape) gives the same in a pass of its own as in a large pass of copies.
+    def same_in_every_size(self, inputs: Float[Tensor, "1 *shape"], targets: Int64[Tensor, " 1"]) -> bool:
+        """Whether a sample gives the same in a pass of its own as in a large pass of copies.
 
         Arithmetic that rounds coarsely may give something else in passes of another size. There it cannot be told.
         """
         if self.explained.rounds_coarsely:
             return True
-        prediction, attribution = self.run(x, y)
-        predictions, maps = self.run(x.repeat(_N_COPIES, 0), y.repeat(_N_COPIES))
+        prediction, attribution = self.run(inputs, targets)
+        copies = inputs.repeat(_N_COPIES, *[1] * (inputs.ndim - 1))
+        predictions, maps = self.run(copies, targets.repeat(_N_COPIES))
         return bool(same_predictions(prediction[0], predictions[0]) & _same_elsewhere(attribution[0], maps[0]))
 
 

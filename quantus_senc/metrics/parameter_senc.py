@@ -7,17 +7,18 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from quantus.helpers.enums import DataType
-from torch import nn
+from torch import Tensor, nn
 
 from quantus_senc.core.checks import check_known
 from quantus_senc.core.mask_loop import MaskRun
 from quantus_senc.core.record import Sensitivity
-from quantus_senc.metrics.base import SensitivityConsistency, StartAgain
-from quantus_senc.metrics.image_batch import Batch
+from quantus_senc.metrics.base import SensitivityConsistency
+from quantus_senc.metrics.batched_metric import StartAgain
+from quantus_senc.metrics.image_batch import Batch, Images
 from quantus_senc.metrics.layers import Layers, check_layers, chosen_layers
 from quantus_senc.metrics.masked_layers import Failure, MaskedLayer, ZeroedWeights
 from quantus_senc.metrics.masking_strategy import STRATEGIES, Decision, HookedMasks, Strategy, decide, without_check
-from quantus_senc.metrics.method_check import DEPENDENT, RANDOM, method_flaw
+from quantus_senc.metrics.method_check import RANDOM
 from quantus_senc.metrics.units import layer_stream, n_units
 from quantus_senc.model.explained_model import ExplainedModel
 
@@ -188,33 +189,36 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
             self.plan.check(n_units(module), f"units of layer {layer!r}")
         return {layer: _Layer(layer, module, self.strategies[layer]) for layer, module in modules.items()}
 
+    def evidence(self, explained: ExplainedModel, images: Images, prepared: dict[str, _Layer]) -> list[str]:
+        """The names of the layers, which a predicate may have chosen."""
+        return list(prepared)
+
     def n_pairs(self, prepared: dict[str, _Layer], n_images: int) -> int:
         """As many as each layer has masks."""
         return sum(self.plan.mask_count(n_units(layer.module)) for layer in prepared.values()) * n_images
 
     def evaluate_batch(self, batch: Batch, prepared: dict[str, _Layer]) -> list[dict[str, Sensitivity]]:
         """Algorithm 2 for some images."""
-        flaw = method_flaw(batch.explained, batch.limit, batch.x_batch, batch.y_batch, batch.originals)
-        if flaw == DEPENDENT:
-            batch = batch.explained_one_by_one()
-        records = {name: self._layer_records(batch, layer, flaw) for name, layer in prepared.items()}
+        records = {name: self._layer_records(batch, layer) for name, layer in prepared.items()}
         return [dict(zip(records, of_image, strict=True)) for of_image in zip(*records.values(), strict=True)]
 
-    def _layer_records(self, batch: Batch, layer: _Layer, flaw: str) -> list[Sensitivity]:
+    def checked_samples(self, batch: Batch, prepared: dict[str, _Layer]) -> tuple[Tensor, Tensor]:
+        """The images."""
+        return batch.inputs, batch.targets
+
+    def _layer_records(self, batch: Batch, layer: _Layer) -> list[Sensitivity]:
         """The records of one layer: by hooks where these are shown to be right, and by zeroed weights elsewhere."""
         masked, strategy, bar = MaskedLayer(batch, layer.module), layer.strategy, batch.progress
         stream = torch.tensor([layer_stream(layer.name)], device=batch.explained.device)
         free = torch.ones(1, n_units(layer.module), dtype=torch.bool, device=stream.device)
-        plan = replace(self.plan, repeats=flaw != RANDOM)
+        plan = replace(self.plan, repeats=batch.flaw != RANDOM)
         design = plan.design(stream, free)
-        bar.total += len(batch.x_batch) * (design.n_masks[0] - self.plan.mask_count(free.shape[1]))
+        bar.total += len(batch) * (design.n_masks[0] - self.plan.mask_count(free.shape[1]))
         n, total = bar.n, bar.total
         first = next(design.row_masks(0, 0, _N_OWN))
-        decision = self._settle(decide(masked, first, self.strategy, flaw, strategy.disproved), strategy)
+        decision = self._settle(decide(masked, first, self.strategy, strategy.disproved), strategy)
         while True:
-            weigher = (
-                HookedMasks(masked, decision.check, _fail) if decision.by_hooks else ZeroedWeights(masked, flaw == DEPENDENT)
-            )
+            weigher = HookedMasks(masked, decision.check, _fail) if decision.by_hooks else ZeroedWeights(masked)
             run = MaskRun(plan, design, batch.unperturbed(), bar, free)
             try:
                 records = run.records(weigher.weigh)
@@ -223,13 +227,13 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
                 bar.total = total
                 if decision.check and masked.layers_once.active:
                     masked.layers_once.stop()  # which may be what differs
-                    decision = decide(masked, first, self.strategy, flaw, strategy.disproved)
+                    decision = decide(masked, first, self.strategy, strategy.disproved)
                 else:
                     failure = error.failure if decision.check else replace(error.failure, disproved=True)
                     decision = without_check(failure, self.strategy)
                 decision = self._settle(decision, strategy)
             else:
-                strategy.note(decision, len(batch.x_batch))
+                strategy.note(decision, len(batch))
                 return records
 
     def _settle(self, decision: Decision, strategy: Strategy) -> Decision:
@@ -243,10 +247,13 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         if decision.disproved:
             strategy.disproved = decision.why
             if strategy.images["hooks"]:
-                for every in self.strategies.values():
-                    every.forget()
                 raise StartAgain
         return decision
+
+    def forget(self) -> None:
+        """Forget how images were masked."""
+        for strategy in self.strategies.values():
+            strategy.forget()
 
     def collect(self, records: list[dict[str, Sensitivity]], prepared: dict[str, _Layer]) -> dict[str, list[Sensitivity]]:
         """One record an image for each layer."""

@@ -14,6 +14,16 @@ _BELOW_ZERO = (
     "share then anticorrelates them, and scores can be strongly negative whatever the explanation does. Use "
     "estimator='regression', which has no such noise, or softmax=True."
 )
+_ONE_BY_ONE = (
+    "{}: the explanation or prediction of an image changes with the other images of its batch, so that every masked image is "
+    "run in a pass of its own. That takes up to {:,} passes instead of {:,}. Rewrite explain_func (or the model) so that it "
+    "treats each image by itself, and it is fast again."
+)
+
+
+def one_by_one_warning(name: str, n_pairs: int, pass_size: int) -> str:
+    """What it costs that a method depends on the batch, for so many pairs of image and mask."""
+    return _ONE_BY_ONE.format(name, n_pairs, -(-n_pairs // pass_size))
 
 
 def score_warnings(name: str, estimator: str, sensitivities: list[Sensitivity] | dict[str, list[Sensitivity]]) -> list[str]:

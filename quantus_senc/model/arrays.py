@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,16 +18,21 @@ def host_array(values: ArrayLike | Tensor) -> np.ndarray:
     if isinstance(values, Tensor):
         values = values.detach().to_dense().cpu()
         return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
-    array = np.asarray(values)
-    native = array.dtype.newbyteorder("=") if array.dtype.kind in "fiu" and array.dtype.itemsize <= 8 else array.dtype
-    return np.ascontiguousarray(array, dtype=np.float64 if native == np.longdouble else native)
+    return _native(np.asarray(values), ["C"])
 
 
 def as_tensor(values: Any) -> Tensor:
     """A tensor of whatever an `explain_func` returns, without a graph, and without a copy where that is possible."""
     if isinstance(values, np.ndarray):
-        values = np.require(values, requirements=["C", "W"])  # torch takes neither negative strides nor what it can't write
+        values = _native(values, ["C", "W"])  # torch warns of what it can't write
     return torch.as_tensor(values).detach()
+
+
+def _native(array: np.ndarray, requirements: list[Literal["C", "W"]]) -> np.ndarray:
+    """The same numbers as torch takes them: in native byte order and known precision, without negative strides."""
+    dtype = array.dtype.newbyteorder("=") if array.dtype.kind in "fiu" else array.dtype
+    array = np.require(array, np.float64 if dtype == np.longdouble else dtype, requirements)
+    return array.copy() if min(array.strides, default=0) < 0 else array  # NumPy ignores the stride of an axis of size 1
 
 
 def agrees(supplied: np.ndarray, computed: np.ndarray) -> bool:

@@ -1,24 +1,24 @@
 """Predict and explain: a model and the user's explanation method as functions of tensors on the model's device."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Shaped
-from quantus.helpers.utils import infer_attribution_axes
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.similarity import Originals
 from quantus_senc.model.arrays import as_tensor, copied, model_device, model_precision, takes_arrays
-from quantus_senc.model.outputs import check_outputs
+from quantus_senc.model.outputs import check_maps, check_outputs
 from quantus_senc.model.pass_size import BatchLimit, PassLoad
-from quantus_senc.model.state import preserved, switch_to_evaluation
+from quantus_senc.model.state import hooks_removed_after, preserving, switch_to_evaluation
 
+SoftmaxCalls = list[tuple[Tensor, Tensor]]  # what softmax modules were given, and what they returned
 Outputs = tuple[Float[Tensor, " p"], Float[Tensor, "p *_"]]  # predictions for the explained classes, and maps
 
 
@@ -54,9 +54,15 @@ class ExplainedModel:
         return model_device(self.model)
 
     @property
-    def rounding(self) -> float:
-        """How far a prediction may be wrong, relative to itself: four units in the last place, in the model's precision."""
-        return 4 * torch.finfo(model_precision(self.model)).eps
+    def rounding(self) -> Float64[Tensor, " 2"]:
+        """How far rounding moves the two weights of a mask: the first relative to the prediction, the second as it is.
+
+        They are 16 and 160 units in the last place of the model's precision. In passes of other sizes, predictions of a
+        MobileNet moved by up to 8 units, and similarities of Grad-CAM's maps by 160 (of Saliency's more, but seldom: where a
+        ReLU is at its kink). With more than 4e-3, as half precision would have, nearly all features would be tied.
+        """
+        units = torch.tensor([16.0, 160.0], dtype=torch.float64)
+        return (units * torch.finfo(model_precision(self.model)).eps).clamp(max=4e-3)
 
     @property
     def rounds_coarsely(self) -> bool:
@@ -72,9 +78,9 @@ class ExplainedModel:
         """A copy of the inputs in the model's precision."""
         return torch.tensor(x_batch, dtype=model_precision(self.model), device=self.device)
 
-    def targets(self, y_batch: np.ndarray) -> Int64[Tensor, " B"]:
-        """A copy of the labels on the model's device."""
-        return torch.tensor(y_batch, dtype=torch.int64, device=self.device)
+    def batch(self, x_batch: np.ndarray, y_batch: np.ndarray) -> tuple[Float[Tensor, "B *shape"], Int64[Tensor, " B"]]:
+        """Copies of inputs and of the classes to explain."""
+        return self.inputs(x_batch), torch.tensor(y_batch, dtype=torch.int64, device=self.device)
 
     def predict(self, inputs: Float[Tensor, "p *shape"], targets: Int64[Tensor, " p"]) -> Float[Tensor, " p"]:
         """Prediction for the explained class, P."""
@@ -91,25 +97,49 @@ class ExplainedModel:
             If the model does not return (p, classes).
         """
         switch_to_evaluation(self.model)  # an explanation method may have left it in training mode
-        with _inputs_of(self.last_softmax) as logits:
+        with self.softmax_calls() as calls:
             outputs = self.model(inputs.clone(), **self.model_kwargs)  # a model may normalise its input in place
-        return self.predictions(outputs, len(inputs), logits[-1] if logits else None)
+        return self.predictions(outputs, len(inputs), calls)
 
-    def predictions(self, outputs: Any, n: int, logits: Tensor | None = None) -> Float[Tensor, "p classes"]:
-        """Predictions from what the model returned for n inputs, and from what its last softmax was given."""
+    def predictions(self, outputs: Any, n: int, calls: SoftmaxCalls) -> Float[Tensor, "n classes"]:
+        """Predictions from what the model returned for n inputs, and from the calls of its softmax modules.
+
+        A softmax whose result the model has returned is the last step of the model: it is not applied again, and where users
+        want the model's own output, its input is taken.
+        """
+        check_outputs(outputs, n)
+        logits = next((given for given, returned in calls if returned is outputs), None)
+        if logits is not None:
+            return _at_least_single(outputs if self.softmax else logits)
         # Softmax in half precision would round the confidence changes away.
-        outputs = _at_least_single(check_outputs(outputs if logits is None or self.softmax else logits, n))
-        return outputs.softmax(-1) if self.softmax and logits is None else outputs
+        outputs = _at_least_single(outputs)
+        return outputs.softmax(-1) if self.softmax else outputs
 
-    @property
-    def last_softmax(self) -> nn.Softmax | None:
-        """The model's softmax, if it is the last of its modules (Quantus's rule)."""
-        last = list(self.model.modules())[-1]
-        return last if isinstance(last, nn.Softmax) else None
+    @contextmanager
+    def softmax_calls(self) -> Iterator[SoftmaxCalls]:
+        """A list of the calls, during a block, of the model's softmax modules that return what a model may return."""
+        calls: SoftmaxCalls = []
+
+        def note(module: nn.Module, args: tuple[Any, ...], returned: Any) -> None:
+            if args and isinstance(args[0], Tensor) and isinstance(returned, Tensor) and returned.ndim == 2:
+                calls.append((args[0], returned))
+
+        with ExitStack() as handles:
+            for module in self.model.modules():
+                if isinstance(module, nn.Softmax):
+                    handles.enter_context(module.register_forward_hook(note))
+            yield calls
 
     @stage("explain")
-    def explain(self, inputs: Float[Tensor, "p *shape"], targets: Int64[Tensor, " p"]) -> Float[Tensor, "p *_"]:
+    def explain(
+        self, inputs: Float[Tensor, "p *shape"], targets: Int64[Tensor, " p"], *, hooks_stay: bool = False
+    ) -> Float[Tensor, "p *_"]:
         """What the explanation method returns, on the device of the inputs. The method may alter the inputs.
+
+        Parameters
+        ----------
+        hooks_stay
+            Whether hooks that the method adds to the model are left there, as those that it needs later may be.
 
         Raises
         ------
@@ -118,35 +148,30 @@ class ExplainedModel:
         """
         shape = inputs.shape
         switch_to_evaluation(self.model)  # the method may have left it in training mode
-        returned = self.explain_func(model=self.model, inputs=inputs, targets=targets, **copied(self.explain_func_kwargs))
-        given = type(returned).__name__
-        try:
-            maps = as_tensor(returned)
-            given = f"attributions of shape {tuple(maps.shape)}"
-            if maps.shape != shape:
-                infer_attribution_axes(maps, torch.empty(shape, device="meta"))
-        except (ValueError, IndexError, TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"explain_func returned {given} for inputs of shape {tuple(shape)}; return one attribution an input, "
-                "of the input's shape or without some of its outer axes (Grad-CAM must be interpolated to the input's size)"
-            ) from error
-        return _at_least_single(maps.to(inputs.device))
+        kwargs = copied(self.explain_func_kwargs)
+        with torch.enable_grad(), nullcontext() if hooks_stay else hooks_removed_after(self.model):
+            returned = self.explain_func(model=self.model, inputs=inputs, targets=targets.clone(), **kwargs)
+        maps = check_maps(returned, shape)
+        # A copy, because the method may fill the same memory again at its next call.
+        return maps.to(inputs.device, at_least_single(maps.dtype), copy=True, memory_format=torch.contiguous_format)
 
     def attributions(self, maps: Float[Tensor, "p *_"]) -> Float[Tensor, "p v"]:
-        """Maps that are normalised and made absolute, where users ask for that, and flattened."""
+        """Maps that are normalised, each by itself, and made absolute, where users ask for that, and flattened."""
         if self.normalise_func is not None:
-            maps = _at_least_single(as_tensor(self.normalise_func(maps.cpu().numpy().copy())).to(maps.device))
+            # One by one, because Quantus's functions divide by the largest value of all that they are given.
+            with np.errstate(all="ignore"):  # what is not finite shows in the score
+                each = [as_tensor(self.normalise_func(one[None])) for one in maps.cpu().numpy().copy()]
+            maps = _at_least_single(torch.cat(each).to(maps.device))
         maps = maps.reshape(len(maps), -1)
         return maps.abs() if self.absolute else maps
 
-    def run(self, x_batch: np.ndarray, y_batch: np.ndarray, limit: BatchLimit) -> Outputs:
+    def run(self, inputs: Float[Tensor, "n *shape"], targets: Int64[Tensor, " n"], limit: BatchLimit) -> Outputs:
         """Predictions and maps of inputs as they are, by a pass for each."""
 
-        def step(images: slice) -> Outputs:
-            inputs, targets = self.inputs(x_batch[images]), self.targets(y_batch[images])
-            return self.predict(inputs, targets), self.explain(inputs, targets)
+        def step(samples: slice) -> Outputs:
+            return self.predict(inputs[samples], targets[samples]), self.explain(inputs[samples].clone(), targets[samples])
 
-        predictions, maps = zip(*limit.run(step, len(x_batch)), strict=True)
+        predictions, maps = zip(*limit.run(step, len(inputs)), strict=True)
         return torch.cat(predictions), torch.cat(maps)
 
     def originals(self, predictions: Float[Tensor, " B"], maps: Float[Tensor, "B *_"]) -> Originals:
@@ -205,8 +230,8 @@ class ExplainedModel:
                 raise error from None
 
     def _load(self, x_batch: np.ndarray, y_batch: np.ndarray) -> PassLoad:
-        inputs, targets = self.inputs(x_batch), self.targets(y_batch)
-        return PassLoad.measure(self.model, inputs, lambda: self.explain(inputs.clone(), targets))
+        inputs, targets = self.batch(x_batch, y_batch)
+        return PassLoad.measure(self.model, inputs, lambda: self.explain(inputs.clone(), targets, hooks_stay=True))
 
 
 def n_classes(model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray) -> int:
@@ -218,23 +243,18 @@ def n_classes(model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray) -> int
         If the model fails on the first input, does not return (B, classes), or a target is not one of its classes.
     """
     explained = ExplainedModel(model, {}, True, lambda **kwargs: None, {}, None, False)
-    with preserved(model):
-        try:
-            return explained.check_targets(x_batch, y_batch)
-        except ValueError:
-            raise
-        except Exception as error:  # a model may raise anything for inputs that do not fit it
-            raise ValueError(f"the model fails on x_batch of shape {x_batch.shape}: {error}") from error
+    try:
+        return preserving(model, lambda restore: explained.check_targets(x_batch, y_batch))
+    except ValueError:
+        raise
+    except Exception as error:  # a model may raise anything for inputs that do not fit it
+        raise ValueError(f"the model fails on x_batch of shape {x_batch.shape}: {error}") from error
 
 
-def _at_least_single(values: Shaped[Tensor, "*_"]) -> Float[Tensor, "*_"]:
-    """In single precision at least: NumPy has no bfloat16, and integers no NaN."""
-    return values.float() if values.dtype.itemsize < 4 or not values.is_floating_point() else values
+def at_least_single(dtype: torch.dtype) -> torch.dtype:
+    """The type itself, or single precision for smaller floats and for integers: NumPy has no bfloat16, integers no NaN."""
+    return torch.float32 if dtype.itemsize < 4 or not dtype.is_floating_point else dtype
 
 
-@contextmanager
-def _inputs_of(module: nn.Module | None) -> Iterator[list[Tensor]]:
-    """A list to which a module's inputs are added as it is called."""
-    seen: list[Tensor] = []
-    with module.register_forward_pre_hook(lambda module, args: seen.append(args[0])) if module else nullcontext():
-        yield seen
+def _at_least_single(values: Tensor) -> Tensor:
+    return values.to(at_least_single(values.dtype))

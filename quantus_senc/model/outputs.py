@@ -1,10 +1,12 @@
-"""What a model returns: one value an input and class."""
+"""What a model returns: one value an input and class; and what an explanation method returns: one map an input."""
 
 from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Num
 from torch import Tensor, nn
+
+from quantus_senc.model.arrays import as_tensor
 
 
 def output_sum(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
@@ -38,3 +40,40 @@ def check_outputs(outputs: Any, n: int) -> Num[Tensor, "_ classes"]:
             f"the model returned {found} for {n} inputs, but must return ({n}, classes); wrap it in a module that does"
         )
     return outputs
+
+
+def check_maps(returned: Any, shape: tuple[int, ...]) -> Tensor:
+    """Attributions (n, \\*shape), where the input's axes are all there, or some at the beginning or the end are left out.
+
+    An axis that is left out may have size 1 instead.
+
+    Parameters
+    ----------
+    returned
+        What an explanation method returned.
+    shape
+        Of its inputs, (n, \\*shape).
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    given = type(returned).__name__
+    try:
+        maps = as_tensor(returned)
+        given = f"attributions of shape {tuple(maps.shape)}"
+        if not maps.is_complex() and maps.ndim > 1 and len(maps) == shape[0] and _is_run(maps.shape[1:], shape[1:]):
+            return maps
+    except (ValueError, TypeError, RuntimeError) as error:
+        given = f"{given} ({error})"
+    raise ValueError(
+        f"explain_func returned {given} for inputs of shape {tuple(shape)}; return one attribution an input, "
+        "of the input's shape or without some of its outer axes (Grad-CAM must be interpolated to the input's size)"
+    )
+
+
+def _is_run(axes: tuple[int, ...], of: tuple[int, ...]) -> bool:
+    """Whether sizes stand beside one another among others; 1 counts for nothing."""
+    wanted, there = (tuple(size for size in sizes if size != 1) for sizes in (axes, of))
+    return any(there[start : start + len(wanted)] == wanted for start in range(len(there) + 1))

@@ -1,5 +1,6 @@
 """The size of a pass, the one place where memory is bounded: how many perturbed samples are run at a time."""
 
+import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -79,6 +80,12 @@ class BatchLimit:
         self.recover = recover
         self.automatic = max_batch_size == "auto"
         self.size = _suitable(load, device) if isinstance(max_batch_size, str) else max_batch_size
+
+    def one_by_one(self) -> "BatchLimit":
+        """The limit of one sample a pass."""
+        limit = copy.copy(self)
+        limit.size = 1
+        return limit
 
     def run(self, step: Callable[[slice], T], n: int, told: Callable[[int], object] = lambda n: None) -> list[T]:
         """Return what `step` returns for ranges that make up [0, n), in order.

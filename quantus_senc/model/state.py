@@ -1,65 +1,126 @@
-"""A model that comes out of a block as it went in."""
+"""A model that comes out of a call as it went in, whatever happens in between."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+T = TypeVar("T")
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
-@contextmanager
-def preserved(model: nn.Module) -> Iterator[Callable[[], None]]:
-    """Put the model in evaluation mode for a block; afterwards it is as before, also when the block raises.
 
-    That holds for weights and buffers (bit for bit), their `requires_grad` flags and `grad` fields, for hooks and
-    training flags, and for all other attributes of its modules: attribution methods leave some behind.
+def preserving(model: nn.Module, run: Callable[[Callable[[], None]], T]) -> T:
+    """Return what `run` returns. It runs with the model in evaluation mode; afterwards the model is as before.
 
-    Yields
-    ------
-    callable
-        Puts the model back at once, but for evaluation mode.
+    That also holds if it raises, or is interrupted at any instant. It holds for weights and buffers (bit for bit), their
+    `requires_grad` flags and `grad` fields, for hooks and training flags, and for all other attributes of the model's modules,
+    with what lists, dicts, sets, arrays and tensors among them hold: attribution methods leave some behind. Torch's
+    gradient mode and its flag for reproducible convolutions are as before, too.
+
+    Parameters
+    ----------
+    model
+        The model.
+    run
+        Called with a function that puts the model back at once, but for evaluation mode.
     """
-    modules = [_ModuleState(module) for module in model.modules()]
-    tensors = [_TensorState(tensor) for tensor in chain(model.parameters(), model.buffers()) if _is_plain(tensor)]
-
-    def restore() -> None:
-        for module in modules:
-            module.restore()
-        for tensor in tensors:
-            tensor.restore()
-
+    snapshot = _Snapshot(model)
+    # Twice, because an interrupt may fall into the first restoration. Then the second completes it.
     try:
-        switch_to_evaluation(model)
-        yield restore
+        try:
+            switch_to_evaluation(model)
+            return run(snapshot.restore)
+        finally:
+            snapshot.restore()
     finally:
-        restore()
+        snapshot.restore()
 
 
-class _ModuleState:
-    """The attributes of one module, and the contents of those that are dicts or sets: hooks, registries, caches."""
+class _Snapshot:
+    """What a call may change of a model and of torch's modes."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self.training = module.training
-        self.attributes = dict(vars(module))
-        self.contents = [(value, value.copy()) for value in self.attributes.values() if isinstance(value, dict | set)]
+    def __init__(self, model: nn.Module) -> None:
+        self.grad_enabled = torch.is_grad_enabled()
+        self.cudnn_deterministic = torch.backends.cudnn.deterministic
+        self.modules = [(module, module.training, dict(vars(module))) for module in model.modules()]
+        known: set[int] = set()
+        self.contents = [one for _, _, attributes in self.modules for one in _contents(attributes.values(), known)]
 
     def restore(self) -> None:
-        current = vars(self.module)
-        for name in set(current) - set(self.attributes):
-            del current[name]
-        current.update(self.attributes)
-        for value, content in self.contents:
-            value.clear()
-            value.update(content)
-        self.module.training = self.training
+        torch.set_grad_enabled(self.grad_enabled)
+        if torch.backends.cudnn.deterministic != self.cudnn_deterministic:
+            torch.backends.cudnn.deterministic = self.cudnn_deterministic
+        for module, training, attributes in self.modules:
+            current = vars(module)
+            for name in set(current) - set(attributes):
+                del current[name]
+            current.update(attributes)
+            module.training = training
+        for content in self.contents:
+            content.restore()
+
+
+def _contents(values: Any, known: set[int]) -> "Iterator[_Collection | _TensorState | _ArrayState]":
+    """The collections, tensors and arrays among values and within their collections, each once."""
+    for value in values:
+        if id(value) in known:
+            continue
+        known.add(id(value))
+        if isinstance(value, Tensor):
+            if value.layout is torch.strided and not is_lazy(value):
+                yield _TensorState(value)
+        elif isinstance(value, np.ndarray):
+            yield _ArrayState(value)
+        elif isinstance(value, dict | list | set):
+            yield _Collection(value)
+            yield from _contents(value.values() if isinstance(value, dict) else value, known)
+        elif isinstance(value, tuple):
+            yield from _contents(value, known)
+
+
+class _Collection:
+    """The items of a dict, a list or a set."""
+
+    def __init__(self, value: Any) -> None:
+        self.value, self.items = value, value.copy()
+
+    def restore(self) -> None:
+        if _same_items(self.value, self.items):
+            return
+        self.value.clear()
+        if isinstance(self.value, list):
+            self.value.extend(self.items)
+        else:
+            self.value.update(self.items)
+
+
+def _same_items(a: Any, b: Any) -> bool:
+    """Whether two collections hold the same objects, in the same order."""
+    if len(a) != len(b):
+        return False
+    if isinstance(a, set):
+        return {id(item) for item in a} == {id(item) for item in b}
+    values = zip(a.values(), b.values(), strict=True) if isinstance(a, dict) else zip(a, b, strict=True)
+    return (not isinstance(a, dict) or list(a) == list(b)) and all(one is other for one, other in values)
+
+
+class _ArrayState:
+    """The values of an array."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.values = array, array.copy()
+
+    def restore(self) -> None:
+        if self.array.dtype.hasobject or self.array.tobytes() != self.values.tobytes():
+            self.array[...] = self.values
 
 
 class _TensorState:
-    """The value, gradient and flag of one parameter or buffer."""
+    """The value, gradient and flag of one tensor."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
@@ -70,7 +131,8 @@ class _TensorState:
 
     @torch.no_grad()
     def restore(self) -> None:
-        if self.tensor.dtype != self.value.dtype or self.tensor.device != self.value.device:
+        properties = [(one.dtype, one.device, one.shape) for one in (self.tensor, self.value)]
+        if properties[0] != properties[1]:
             self.tensor.data = self.value.clone()
         _put_back(self.tensor, self.value)
         if self.tensor.requires_grad != self.requires_grad:
@@ -81,15 +143,25 @@ class _TensorState:
             _put_back(self.grad, self.grad_value)
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    return tensor.layout is torch.strided and not is_lazy(tensor)
-
-
 def _put_back(tensor: Tensor, value: Tensor) -> None:
     # Equal values would not do: 0.0 equals -0.0, and NaN equals nothing.
     a, b = (t.detach().contiguous().reshape(-1).view(torch.uint8) for t in (tensor, value))
     if not torch.equal(a, b):
         tensor.copy_(value)
+
+
+@contextmanager
+def hooks_removed_after(model: nn.Module) -> Iterator[None]:
+    """Remove at the end the hooks that were added to the model during a block: a method may forget one at each call."""
+    registries = [vars(module)[name] for module in model.modules() for name in _HOOKS if name in vars(module)]
+    before = [dict(registry) for registry in registries]
+    try:
+        yield
+    finally:
+        for registry, hooks in zip(registries, before, strict=True):
+            if len(registry) != len(hooks):
+                registry.clear()
+                registry.update(hooks)
 
 
 @contextmanager
@@ -111,31 +183,32 @@ def switch_to_evaluation(model: nn.Module) -> None:
             module.training = False
 
 
-@contextmanager
-def reproducible(device: torch.device) -> Iterator[None]:
-    """Let convolutions on CUDA give the same bits each time for a block, unless torch's flags are frozen.
+def make_reproducible(device: torch.device) -> None:
+    """Let convolutions on CUDA give the same bits each time, unless torch's flags are frozen; see `preserving`.
 
     By default some of their gradients are summed in an order that changes from run to run.
     """
-    before = torch.backends.cudnn.deterministic
-    if device.type != "cuda" or before or torch.backends.flags_frozen():
-        yield
-        return
-    torch.backends.cudnn.deterministic = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.deterministic = before
+    if device.type == "cuda" and not torch.backends.flags_frozen():
+        torch.backends.cudnn.deterministic = True
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Let draws from NumPy's and torch's global generators be a function of the seed; afterwards they go on as before."""
-    state = np.random.get_state()  # noqa: NPY002  Quantus draws from it
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
+def seeded(seed: int, run: Callable[[], T]) -> T:
+    """Return what `run` returns, with NumPy's and torch's global generators seeded; afterwards they go on as before."""
+    numpy_state, torch_state = np.random.get_state(), torch.random.get_rng_state()  # noqa: NPY002  Quantus draws from it
+    cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+
+    def restore() -> None:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        torch.random.set_rng_state(torch_state)
+        if cuda_states:
+            torch.cuda.set_rng_state_all(cuda_states)
+
+    try:  # twice, as in `preserving`
         try:
-            yield
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            return run()
         finally:
-            np.random.set_state(state)  # noqa: NPY002
+            restore()
+    finally:
+        restore()

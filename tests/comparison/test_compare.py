@@ -203,11 +203,11 @@ def test_work_that_metrics_and_methods_share_is_done_once(model, images):
 
     kwargs = {"metrics": ["SenC (regression)", "Top-1", "Top-3", "SenC"], "n_masks": 60, "segment_func": segment}
     compare(counting, *images, methods=["Saliency"], **kwargs)
-    one, counting.samples[0] = int(counting.samples[0]), 0
+    one, counting.samples.n = int(counting.samples.n), 0
     compare(counting, *images, methods=["Saliency", "Gradient", "InputXGradient"], **kwargs)
     assert len(segmented) == 4 + 4
     # For two more methods by two estimators: unmasked images, and masked images that show whether the method is random.
-    assert counting.samples[0] - one <= 2 * 2 * (5 + 16)
+    assert counting.samples.n - one <= 2 * 2 * (5 + 16)
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 16)])

@@ -156,6 +156,8 @@ def test_a_segment_func_for_other_inputs():
         (lambda x: torch.zeros(len(x), 1, 4, 4), r"attributions of shape \(1, 1, 4, 4\) for inputs of shape \(1, 1, 8, 8\)"),
         (lambda x: torch.zeros(len(x) + 1, 8, 8), r"attributions of shape \(2, 8, 8\)"),
         (lambda x: torch.zeros(()), r"attributions of shape \(\)"),
+        (lambda x: torch.zeros(len(x)), r"attributions of shape \(1,\)"),
+        (lambda x: torch.zeros(len(x), 8, 8, dtype=torch.complex64), r"attributions of shape \(1, 8, 8\)"),
         (lambda x: None, "explain_func returned NoneType"),
         (lambda x: "map", "explain_func returned str"),
     ],

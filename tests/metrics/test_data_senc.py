@@ -43,10 +43,11 @@ def test_equals_algorithm_1(case, baseline):
     y = classes(len(x))
     metric, scores = run(model, x, y, quantus.explain, {"method": method}, perturb_baseline=baseline, seed=7, **parameters)
     for index, record in enumerate(metric.sensitivities):
+        n_features = int(record.labels.max()) + 1
         prediction, explanation, score = reference.data_senc(
             model, x[index], y[index], record.labels.numpy(), explain_one(model, method),
-            philox.keep_masks(7, index, 40, int(record.labels.max()) + 1, metric.mask_rate),
-            baseline, reference.rounding(40, metric.mask_rate),
+            philox.keep_masks(7, index, 40, n_features, metric.mask_rate),
+            baseline, reference.rounding(40, metric.mask_rate, n_features),
         )  # fmt: skip
         np.testing.assert_allclose(record.prediction, prediction, rtol=1e-5)
         np.testing.assert_allclose(record.explanation, explanation, rtol=1e-5, atol=1e-5)
@@ -201,6 +202,44 @@ def test_every_baseline_runs_and_changes_the_sensitivities(baseline):
     assert not torch.equal(zero.sensitivities[0].prediction, other.sensitivities[0].prediction)
 
 
+@pytest.mark.parametrize(
+    ("shape", "maps_shape"),
+    [
+        ((2, 3, 1, 4), (2, 1, 1, 4)),
+        ((2, 3, 4, 1), (2, 1, 4, 1)),
+        ((2, 4, 4, 1), (2, 1, 4, 1)),
+        ((2, 3, 3, 3), (2, 3, 3)),
+        ((2, 3, 3, 3), (2, 1, 3, 3)),
+        ((2, 4, 4), (2, 1, 4)),
+        ((2, 4, 4), (2, 4)),
+    ],
+)
+def test_attributions_without_some_axes(shape, maps_shape):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape[1:])), 3)).eval()
+    x, y = inputs(*shape), classes(2)
+
+    def explain(model, inputs, targets):
+        return gradient(model, inputs, targets).sum(1).reshape(-1, *maps_shape[1:])
+
+    def without_axis(model, inputs, targets):
+        return gradient(model, inputs, targets).sum(1, keepdim=True).expand(inputs.shape)
+
+    parameters = {"segment_func": lambda one: torch.arange(one[0].numel()).view(one.shape[1:]), "mask_rate": 0.5}
+    call = {"channel_first": True}
+    expected = run(model, x, y, without_axis, call=call, **parameters)[0].sensitivities
+    for record, other in zip(run(model, x, y, explain, call=call, **parameters)[0].sensitivities, expected, strict=True):
+        torch.testing.assert_close(record.weights, other.weights)
+
+
+def test_transposed_maps_in_double_precision():
+    model, x, y = table_model(8).double(), inputs(2, 8).astype(np.float64), classes(2)
+
+    def transposed(model, inputs, targets):
+        return gradient(model, inputs.t().contiguous().t(), targets).t().contiguous().t()
+
+    np.testing.assert_array_equal(run(model, x, y, transposed)[1], run(model, x, y)[1])
+
+
 @pytest.mark.parametrize("shape", [(2, 1, 8, 8), (2, 8, 8), (2, 3, 8, 8)])
 @pytest.mark.parametrize("kind", ["array", "tensor", "with graph"])
 def test_attribution_shapes_and_kinds(shape, kind):
@@ -290,8 +329,10 @@ def test_inputs_of_height_or_width_1(shape):
 def test_volumes():
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).eval()
     parameters = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 2}, "mask_rate": 0.5}
-    _, scores = run(model, inputs(2, 1, 4, 4, 4), classes(2), call={"channel_first": True}, **parameters)
+    x = inputs(2, 1, 4, 4, 4)
+    _, scores = run(model, x, classes(2), call={"channel_first": True}, **parameters)
     assert np.isfinite(scores).all()
+    assert run(model, np.moveaxis(x, 1, -1), classes(2), call={"channel_first": False}, **parameters)[1] == scores
 
 
 def test_flipped_views_and_other_layouts():
@@ -312,6 +353,11 @@ def test_flipped_views_and_other_layouts():
     assert run(model, x.astype(">f4")[:, :, ::-1], y[::-1], read_only, call=call)[1] == expected
     assert run(model, x[:, :, ::-1], y[::-1], flipped, segment_func=lambda one: labels[0])[1] == expected
 
+    def big_endian(model, inputs, targets):
+        return gradient(model, inputs, targets).numpy()[:, ::-1, :, ::-1].astype(">f4")
+
+    assert run(model, x[:, ::-1, ::-1], y[::-1], big_endian, call=call)[1] == expected  # one channel, backwards
+
 
 def test_explanation_methods_that_take_arrays_only():
     """quantus.evaluate itself calls them with arrays, so they must not be lost here."""
@@ -329,6 +375,15 @@ def test_an_error_of_the_explanation_method_is_the_one_that_is_raised():
 
     with pytest.raises(TypeError, match="its own, for tensors"):
         run(image_model(), inputs(2, 1, 8, 8), classes(2), broken, **GRID)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_calls_within_modes_without_gradients(mode):
+    model, x, y = image_model(), inputs(2, 1, 8, 8), classes(2)
+    expected = run(model, x, y, **GRID)[1]
+    with mode():
+        assert run(model, torch.tensor(x), y, **GRID)[1] == expected
+        assert not torch.is_grad_enabled()
 
 
 def test_bfloat16_inputs_and_scripted_models():
@@ -349,6 +404,56 @@ def test_a_softmax_inside_the_model_is_left_alone(softmax):
         gated = nn.Sequential(nn.Softmax(-1), *image_model()).eval()
         _, scores = run(gated, inputs(2, 1, 8, 8), classes(2), call={"softmax": softmax}, **GRID)
     assert np.isfinite(scores).all()
+
+
+class AttentionPooling(nn.Module):
+    """Its softmax is the last module, but not the last step."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.score, self.classify, self.softmax = nn.Linear(4, 1), nn.Linear(4, 3), nn.Softmax(1)
+
+    def forward(self, x):
+        tokens = x.transpose(1, 2)
+        attention = self.softmax(self.score(tokens)[..., 0])
+        return self.classify((attention[..., None] * tokens).sum(1))
+
+
+class SoftmaxFirst(nn.Module):
+    """Its softmax is the last step, but not the last module."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.softmax, self.model = nn.Softmax(1), model
+
+    def forward(self, x):
+        return self.softmax(self.model(x))
+
+
+def passed_on(model, inputs, targets):
+    """It gives the model the very inputs, so that the model's outputs are used as predictions."""
+    inputs.requires_grad_()
+    (grads,) = torch.autograd.grad(model(inputs).gather(1, targets[:, None]).sum(), inputs)
+    return grads * inputs.detach()
+
+
+@pytest.mark.parametrize("softmax", [True, False])
+@pytest.mark.parametrize("explain_func", [gradient, passed_on])
+@pytest.mark.parametrize("wrap", [lambda model: model, SoftmaxFirst])
+def test_the_last_step_is_what_returns_the_result(wrap, explain_func, softmax):
+    model, x, y = AttentionPooling().eval(), inputs(2, 4, 6), classes(2)
+
+    def predicted(given, target):
+        with torch.no_grad():
+            outputs = model(given)
+        return (outputs.softmax(1) if softmax else outputs)[:, target]
+
+    parameters = {"segment_func_kwargs": {"window_size": 1}, "mask_rate": 0.5}
+    metric, _ = run(wrap(model).eval(), x, y, explain_func, call={"softmax": softmax}, **parameters)
+    for record, image, target in zip(metric.sensitivities, torch.tensor(x), y, strict=True):
+        change = (predicted(image[None], target) - predicted(image * record.masks()[:, None], target)).abs()
+        torch.testing.assert_close(record.weights[:, 0].float(), 1 - change, rtol=0, atol=1e-6)
 
 
 def test_softmax_at_the_end_can_be_undone():
@@ -394,7 +499,8 @@ def test_each_masked_image_is_explained_once_within_the_limit():
     m = int(metric.sensitivities[0].labels.max()) + 1
     n_distinct = [philox.n_distinct(42, image, 500, m) for image in range(2)]
     assert max(seen) <= 64
-    assert sum(seen) == 1 + 2 + 2 * 8 + sum(n_distinct) < 500  # a first look, the originals, some masked images twice
+    method_check = 2 * 6 + (1 + 32) + 2 * 6 + 6  # two images and four masked ones; see test_evaluate
+    assert sum(seen) == 1 + 2 + method_check + sum(n_distinct) < 500
 
 
 def test_integrated_gradients_get_smaller_batches():
@@ -430,6 +536,26 @@ def test_progress_counts_masks(monkeypatch, capsys):
     assert "masks/s" in shown
     run(table_model(), inputs(3, 6), classes(3))
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("n_features", [2, 3, 8])
+@pytest.mark.parametrize("estimator", ["paper", "regression"])
+def test_rounding_moves_features_apart_by_less_than_ties_allow(n_features, estimator):
+    """Few features have few different masks. Each is drawn many times, and errs by the same each time."""
+    largest = 0.0
+    for seed in range(6):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(n_features, 512), nn.Linear(512, 3)).eval()
+        runs = []
+        for precision in (torch.float32, torch.float64):
+            call = (model.to(precision), inputs(1, n_features, seed=seed), np.array([1]))
+            metric, _ = run(*call, n_masks=3000, estimator=estimator, seed=seed, disable_warnings=True)
+            runs.append(metric.sensitivities[0])
+        apart = [record.prediction[:, None] - record.prediction for record in runs]
+        tie_tolerance = runs[0].tie_tolerance[0].item()
+        largest = max(largest, (apart[0] - apart[1]).abs().max().item() / tie_tolerance)
+        assert tie_tolerance < (1e-5 if estimator == "regression" else 1e-5 * 3000)
+    assert 0.01 < largest < 1
 
 
 def test_no_warnings_on_good_input():

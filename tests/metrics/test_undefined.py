@@ -56,6 +56,18 @@ def test_constant_and_nan_attributions():
         assert np.isfinite(metric.sensitivities[2].top_k_agreement(1))
 
 
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_normalisation_keeps_a_bad_image_from_the_others(bad):
+    """Quantus's default divides by the largest value of all maps that it is given."""
+    _, expected, _ = run(marked_images(1), normalise=True)
+    metric, scores, messages = run(marked_images(1), first_value_marks(bad), normalise=True, perturb_baseline=1.0)
+    _, expected, _ = run(marked_images(1), normalise=True, perturb_baseline=1.0)
+    reason = "NaN in the attribution"
+    assert_only(scores, {1}, expected)
+    assert [record.undefined for record in metric.sensitivities] == ["", reason, "", "", ""]
+    assert messages == [f"Data Sensitivity Consistency is NaN for 1 of 5 images: 1 with {reason}."]
+
+
 def test_a_single_feature():
     labels = np.arange(64).reshape(1, 8, 8).repeat(5, 0) // 16
     _, expected, _ = run(custom_batch=labels)

@@ -45,15 +45,15 @@ def own_pass(self, make, targets):
 def test_scores_are_those_of_passes_of_their_own(call, model, monkeypatch, kind, method, shares):
     shared, apart = metric(kind), metric(kind)
     scores = shared(**call, explain_func=explain, explain_func_kwargs={"method": method})
-    n_shared = model.samples[0]
+    n_shared = model.samples.n
     monkeypatch.setattr(SharedPass, "run", own_pass)
     np.testing.assert_allclose(scores, apart(**call, explain_func=explain, explain_func_kwargs={"method": method}), atol=1e-6)
-    assert (n_shared < 0.7 * (model.samples[0] - n_shared)) == shares
+    assert (n_shared < 0.7 * (model.samples.n - n_shared)) == shares
 
 
 def test_quantus_explain_shares_too(call, model):
     metric("data")(**call, explain_func=quantus.explain, explain_func_kwargs={"method": "Saliency"})
-    assert model.samples[0] < 200
+    assert model.samples.n < 200
 
 
 def changing_inputs(model, inputs, targets, **kwargs):
@@ -172,3 +172,35 @@ def test_method_that_alters_its_inputs_later_on(call, model):
     expected(**call, explain_func=quantus.explain, explain_func_kwargs={"method": "Saliency"})
     for one, other in zip(found.sensitivities, expected.sensitivities, strict=True):
         torch.testing.assert_close(one.prediction, other.prediction, rtol=1e-5, atol=1e-4)
+
+
+class OnSomeInputs:
+    """Doubles the first layer's outputs for inputs whose first value is eliminated, from a number of calls on."""
+
+    def __init__(self, calls):
+        self.left = calls
+
+    def __call__(self, model, inputs, targets, **kwargs):
+        self.left -= 1
+
+        def double(module, args, output):
+            return torch.where(args[0][:, :1, :1, :1] == 0, 2 * output, output) if self.left < 0 else output
+
+        with next(model.model.children()).register_forward_hook(double):
+            return quantus.explain(model, inputs, targets, method="Saliency")
+
+
+@pytest.mark.parametrize("kind", ["data", "parameter"])
+def test_method_that_alters_the_model_for_some_inputs_later_on(call, model, monkeypatch, kind):
+    """A later look finds it, and all earlier predictions are made again."""
+    sharing, apart = metric(kind), metric(kind)
+    call["x_batch"][:, :1, :1, :1] = 0 if kind == "parameter" else 0.5
+    scores = sharing(**call, explain_func=OnSomeInputs(14))
+    monkeypatch.setattr(SharedPass, "run", own_pass)
+    expected = apart(**call, explain_func=OnSomeInputs(14))
+    assert scores == pytest.approx(expected, abs=0.2)
+    records = zip(
+        *(one.sensitivities if kind == "data" else one.sensitivities["model.0"] for one in (sharing, apart)), strict=True
+    )
+    for one, other in records:
+        torch.testing.assert_close(one.weights[:, 0], other.weights[:, 0], rtol=0, atol=1e-5)

@@ -1,6 +1,7 @@
 """Model, inputs and keywords are as before, whatever the explanation method did to them and however the call ended."""
 
 from collections import OrderedDict
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ import quantus
 import torch
 from torch import nn
 
-from quantus_senc import DataSensitivityConsistency
-from quantus_senc.model.state import preserved
+from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
+from quantus_senc.model.state import preserving
 from tests.conftest import classes, gradient, image_model, inputs
 
 X, Y = inputs(3, 1, 8, 8), classes(3)
@@ -66,15 +67,16 @@ def vandalise(model):
 def test_preserved_undoes_everything(error):
     model = model_with_everything()
     before = state(model)
-    try:
-        with preserved(model):
-            assert not any(module.training for module in model.modules())
-            vandalise(model)
-            assert state(model) != before
-            if error:
-                raise error
-    except (RuntimeError, KeyboardInterrupt):
-        pass
+
+    def run(restore):
+        assert not any(module.training for module in model.modules())
+        vandalise(model)
+        assert state(model) != before
+        if error:
+            raise error
+
+    with suppress(RuntimeError, KeyboardInterrupt):
+        preserving(model, run)
     assert state(model) == before
 
 
@@ -82,8 +84,7 @@ def test_untouched_tensors_are_not_written():
     """A graph that the caller still wants to go through backward stays valid."""
     model = image_model()
     loss = model(torch.tensor(X)).square().sum()
-    with preserved(model):
-        pass
+    preserving(model, lambda restore: None)
     loss.backward()
 
 
@@ -149,10 +150,13 @@ def test_hooks_keep_their_kind_when_they_are_removed_or_cleared():
     model, calls = image_model(), []
     handle = model[0].register_forward_hook(lambda module, args, kwargs, output: calls.append(1), with_kwargs=True)
     model[1].register_forward_hook(lambda *args: calls.append(2))
-    with preserved(model):
+
+    def run(restore):
         handle.remove()
         model[1]._forward_hooks = OrderedDict()
         model[1].inplace = True
+
+    preserving(model, run)
     model(torch.tensor(X))
     assert calls == [1, 2]
     assert model[1].inplace is False
@@ -161,8 +165,7 @@ def test_hooks_keep_their_kind_when_they_are_removed_or_cleared():
 def test_precision_is_put_back():
     model = image_model()
     before = state(model)
-    with preserved(model):
-        model.double()
+    preserving(model, lambda restore: model.double())
     assert state(model) == before
     assert model(torch.tensor(X)).dtype == torch.float32
 
@@ -275,3 +278,106 @@ def test_inputs_and_keywords_are_not_altered():
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(y, Y)
     assert kwargs == {"xai_lib_kwargs": {}, "gc_layer": "model[0]", "interpolate": (8, 8)}
+
+
+class Caches(nn.Module):
+    """Attributes of every kind, and a method that fills them."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc = nn.Linear(6, 3)
+        self.list, self.nested, self.tuple = [1], {"deep": [{"deeper": torch.zeros(2)}]}, ([1],)
+        self.tensor, self.array, self.set = torch.zeros(2), np.zeros(2), {1}
+
+    def forward(self, x):
+        return self.fc(x)
+
+    def contents(self):
+        return repr((self.list, self.nested, self.tuple, self.tensor, self.array, self.set))
+
+
+def fills_caches(model, inputs, targets):
+    for values in (model.list, model.nested["deep"], model.tuple[0]):
+        values.append(len(inputs))
+    model.nested["deep"][0]["deeper"] += 1
+    model.tensor += 1
+    model.array += 1
+    model.set.add(len(inputs))
+    return gradient(model, inputs, targets)
+
+
+def test_containers_tensors_and_arrays_are_put_back():
+    model = Caches().eval()
+    before = model.contents()
+    DataSensitivityConsistency(20)(model, inputs(3, 6), Y, explain_func=fills_caches)
+    assert model.contents() == before
+
+
+class ReturnsItsBuffer:
+    """Gives views of one piece of memory, which each call fills anew."""
+
+    def __init__(self, as_array):
+        self.memory, self.as_array = torch.empty(4096), as_array
+
+    def __call__(self, model, inputs, targets):
+        maps = gradient(model, inputs, targets)
+        view = self.memory[: maps.numel()].view(maps.shape)
+        view.copy_(maps)
+        return view.numpy() if self.as_array else view
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+@pytest.mark.parametrize("max_batch_size", [1, 2, 16])
+def test_methods_may_fill_the_same_memory_at_each_call(as_array, max_batch_size):
+    parameters = {**GRID, "max_batch_size": max_batch_size}
+    expected = DataSensitivityConsistency(**parameters)(image_model(), X, Y, explain_func=gradient)
+    method = ReturnsItsBuffer(as_array)
+    assert DataSensitivityConsistency(**parameters)(image_model(), X, Y, explain_func=method) == expected
+
+
+def edits_targets(model, inputs, targets):
+    maps = gradient(model, inputs, targets)
+    targets.zero_()
+    return maps
+
+
+def edits_inputs(model, inputs, targets):
+    """In a way that torch does not count."""
+    maps = gradient(model, inputs, targets)
+    inputs.numpy()[:] = 0
+    targets.data.fill_(1)
+    return maps
+
+
+def edits_before(model, inputs, targets):
+    """The model is then given the edited inputs, at the same place in memory."""
+    inputs.data.mul_(0.5)
+    leaf = inputs.requires_grad_()
+    (grads,) = torch.autograd.grad(model(leaf).gather(1, targets[:, None]).sum(), leaf)
+    return grads
+
+
+def halves(model, inputs, targets):
+    return edits_before(model, inputs.clone(), targets)
+
+
+@pytest.mark.parametrize("kind", [DataSensitivityConsistency, ParameterSensitivityConsistency])
+@pytest.mark.parametrize(("method", "same"), [(edits_targets, gradient), (edits_inputs, gradient), (edits_before, halves)])
+def test_methods_may_edit_what_they_are_given(kind, method, same):
+    parameters = GRID if kind is DataSensitivityConsistency else {"n_masks": 20, "layers": "first_conv", "mask_rate": 0.5}
+    scores, expected = ([*kind(**parameters)(image_model(), X, Y, explain_func=one)] for one in (method, same))
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+def test_hooks_that_a_method_forgets_do_not_pile_up():
+    model, seen = image_model(), []
+
+    def forgets(model, inputs, targets):
+        seen.append(len(model[0]._forward_hooks))
+        model[0].register_forward_hook(lambda *args: None)
+        return gradient(model, inputs, targets)
+
+    DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=forgets)
+    assert max(seen) == 1  # of the first call: a method may need it later
+    assert not model[0]._forward_hooks

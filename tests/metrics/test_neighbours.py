@@ -1,0 +1,108 @@
+"""Methods and models that look at the rest of the batch: every sample gets a pass of its own, and that is said once."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import DeepLift
+from torch import nn
+
+from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
+from tests import philox, reference
+from tests.conftest import classes, gradient, inputs
+
+N_MASKS = 40
+LABELS = np.arange(16).reshape(4, 4) // 4
+
+
+class SoftmaxAtTheEnd(nn.Sequential):
+    """Captum's DeepLift rule for a softmax subtracts a mean over the whole batch."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3), nn.Softmax(1))
+
+
+class BatchStatistics(nn.Sequential):
+    def __init__(self):
+        torch.manual_seed(0)
+        norm = nn.BatchNorm2d(4, track_running_stats=False)
+        super().__init__(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(16, 3), nn.Softmax(1))
+
+
+def deep_lift(model, inputs, targets, **kwargs):
+    return DeepLift(model).attribute(inputs, torch.zeros_like(inputs), targets).detach()
+
+
+def distance_from_the_mean(model, inputs, targets, **kwargs):
+    maps = gradient(model, inputs, targets)
+    return (maps - maps.mean()).abs()
+
+
+def clipped(model, inputs, targets, **kwargs):
+    maps = gradient(model, inputs, targets).abs()
+    return maps.clamp(max=maps.quantile(0.5))
+
+
+CASES = [
+    (SoftmaxAtTheEnd, deep_lift),
+    (SoftmaxAtTheEnd, distance_from_the_mean),
+    (SoftmaxAtTheEnd, clipped),
+    (BatchStatistics, gradient),
+]
+
+
+def probability(model, x, y):
+    with torch.no_grad():
+        return model(torch.tensor(x)[None])[0, y].item()
+
+
+@pytest.mark.filterwarnings("ignore:Setting (forward, )?backward hooks", "ignore:Input Tensor 0 did not")
+@pytest.mark.parametrize("n_images", [1, 2])
+@pytest.mark.parametrize("max_batch_size", [1, 4, 64])
+@pytest.mark.parametrize(("model", "method"), CASES)
+def test_weights_are_those_of_passes_of_one(monkeypatch, model, method, max_batch_size, n_images):
+    monkeypatch.setattr(reference, "probability", probability)  # the models return probabilities
+    model, x, y = model().eval(), inputs(n_images, 1, 4, 4), classes(n_images)
+    metric = DataSensitivityConsistency(N_MASKS, mask_rate=0.5, max_batch_size=max_batch_size)
+    labels = LABELS[None].repeat(n_images, 0)
+    with warnings.catch_warnings(record=True) as caught:
+        metric(model, x, y, explain_func=method, custom_batch=labels)
+    told = [str(one.message) for one in caught if "pass of its own" in str(one.message)]
+    passes = -(-N_MASKS * n_images // max_batch_size)
+    expected = f"takes up to {N_MASKS * n_images} passes instead of {passes}"
+    assert max_batch_size == 1 or ([expected in one for one in told] == [True])
+
+    def explain(x, y):
+        return method(model, torch.tensor(x)[None], torch.tensor([y]))[0].numpy()
+
+    for image, record in enumerate(metric.sensitivities):
+        masks = philox.keep_masks(42, image, N_MASKS, 4, 0.5)
+        weights = reference.data_weights(model, x[image], y[image], LABELS, explain, masks)
+        np.testing.assert_allclose(record.weights, weights.T, atol=1e-4)
+
+
+def test_methods_that_treat_each_image_by_itself_share_passes():
+    sizes = []
+
+    def explain(model, inputs, targets):
+        sizes.append(len(inputs))
+        return gradient(model, inputs, targets)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        DataSensitivityConsistency(N_MASKS, mask_rate=0.5, max_batch_size=64)(
+            SoftmaxAtTheEnd().eval(),
+            inputs(2, 1, 4, 4),
+            classes(2),
+            explain_func=explain,
+            custom_batch=LABELS[None].repeat(2, 0),
+        )
+    assert sizes[-1] > 8
+
+
+def test_parameter_senc_says_it_too():
+    metric = ParameterSensitivityConsistency(N_MASKS, layers="first_conv")
+    with pytest.warns(UserWarning, match="Parameter Sensitivity Consistency: .* up to 80 passes instead of 1"):
+        metric(BatchStatistics().eval(), inputs(2, 1, 4, 4), classes(2), explain_func=gradient)
