@@ -5,7 +5,7 @@ from typing import Any
 
 
 def by_name(argument: str, given: Any, known: Sequence[str]) -> dict[str, Any]:
-    """A name, a list of names, or a dict from names to anything, as a dict from names. A name without a value is its own.
+    """A name, a list of names, or a dict from names to anything, as a dict; a name without a value stands for itself.
 
     Parameters
     ----------
