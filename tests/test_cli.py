@@ -50,6 +50,9 @@ def folder(tmp_path, monkeypatch):
     for name, arrays in files.items():
         np.savez(tmp_path / f"{name}.npz", **arrays)
     np.save(tmp_path / "one.npy", x)
+    np.savez_compressed(tmp_path / "damaged.npz", x=x, y=y)
+    damaged = (tmp_path / "damaged.npz").read_bytes()
+    (tmp_path / "damaged.npz").write_bytes(damaged[:60] + b"\xff" * 40 + damaged[100:])
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "file").write_text("no folder")
     monkeypatch.chdir(tmp_path)
@@ -98,9 +101,11 @@ def test_compare(folder, capsys):
         ({"data": "floats.npz"}, "must be one class index an image"),
         ({"data": "objects.npz"}, "--data 'objects.npz'"),
         ({"data": "one.npy"}, "it holds one array, not x and y"),
+        ({"data": "damaged.npz"}, "--data 'damaged.npz'"),
         ({"data": "colour.npz"}, "the model fails on x_batch of shape (5, 3, 12, 12)"),
         ({"methods": "Salency"}, "unknown method 'Salency'; did you mean 'Saliency'"),
         ({"metrics": "SenK"}, "unknown metric 'SenK'; did you mean 'SenC'"),
+        ({"methods": "Saliency,Saliency"}, "methods hold the name 'Saliency' 2 times"),
         ({"out": "file/below"}, "--out 'file/below' cannot be written"),
         ({"out": "file"}, "--out 'file' cannot be written"),
         ({"images": 6}, "--images 6: the file has 5"),

@@ -50,10 +50,11 @@ def compare(
     methods
         Names of methods of `quantus_senc.explain` and of controls ("random", "fixed random", "blurred noise", "Sobel", "blob",
         "input"); or a dict from any names to such names, to keywords of `explain`, to an `explain_func`, or to a pair of
-        an `explain_func` and its keywords. By default the six methods of the paper, and random maps.
+        an `explain_func` and its keywords. By default the six methods of the paper, and random maps. Names are strings, and
+        differ from each other.
     metrics
         Names of metrics; or a dict from any names to such names or to metrics, as for `quantus.evaluate`. Each metric must
-        return one number per image. None runs all metrics of `quantus_senc.default_metrics`.
+        return one number per image. Names are as for methods. None runs all metrics of `quantus_senc.default_metrics`.
     n_masks, mask_rate, tolerance
         Parameters of the sensitivity consistency metrics.
     seed

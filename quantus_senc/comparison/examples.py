@@ -53,8 +53,17 @@ def to_arrays(examples: Examples) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Examples:
-    """The examples from which `to_arrays` has made these arrays, bit for bit."""
-    return _decoded(json.loads(str(arrays["header"])), arrays)
+    """The examples from which `to_arrays` has made these arrays, bit for bit.
+
+    Raises
+    ------
+    ValueError
+        If the arrays hold something else. Arrays that are damaged may raise any error.
+    """
+    examples = _decoded(json.loads(str(arrays["header"])), arrays)
+    if not isinstance(examples, Examples):
+        raise ValueError(f"the header describes a {type(examples).__name__}, not Examples; write it with `to_arrays`")
+    return examples
 
 
 def _encoded(value: Any, arrays: list[np.ndarray]) -> Any:

@@ -18,7 +18,8 @@ def error_line(error: BaseException) -> str:
     >>> error_line(ValueError("no gradient\\nat layer 3")), error_line(KeyboardInterrupt())
     ('ValueError: no gradient', 'KeyboardInterrupt')
     """
-    lines = str(error).strip().splitlines()
+    text = str(error).encode(errors="backslashreplace").decode()  # a name of a file may hold what UTF-8 cannot
+    lines = text.strip().splitlines()
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from quantus_senc.comparison.names import by_name
 from quantus_senc.controls import CONTROLS
 from quantus_senc.core.checks import check_explain_func, check_known
 from quantus_senc.explainers.explain import explain
@@ -57,17 +58,9 @@ def named_methods(methods: str | Sequence[str] | Mapping[str, Any]) -> dict[str,
     Raises
     ------
     ValueError
-        If a method is unknown, with the nearest known name.
+        If a method is unknown, with the nearest known name; or if a name cannot be used, as `by_name` says.
     """
-    if isinstance(methods, str):
-        methods = [methods]
-    if not isinstance(methods, Mapping | Sequence):
-        raise ValueError(f"methods={methods!r} must be names, or a dict from names to methods")
-    if not isinstance(methods, Mapping):
-        methods = {name: name for name in methods}
-    if not methods:
-        raise ValueError(f"methods={methods!r} must name at least one; known: {', '.join(available_methods())}")
-    return {str(name): _method(str(name), value) for name, value in methods.items()}
+    return {name: _method(name, value) for name, value in by_name("methods", methods, available_methods()).items()}
 
 
 def _method(name: str, value: Any) -> Method:

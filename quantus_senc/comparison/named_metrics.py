@@ -7,6 +7,7 @@ import numpy as np
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from quantus_senc.comparison.names import by_name
 from quantus_senc.comparison.quantus_metrics import QUANTUS_METRICS, quantus_metrics
 from quantus_senc.core.checks import check_known
 from quantus_senc.metrics.data_senc import DataSensitivityConsistency
@@ -41,19 +42,14 @@ def named_metrics(
     Raises
     ------
     ValueError
-        If a metric is unknown, with the nearest known name, or does not apply to the data and the model.
+        If a metric is unknown, with the nearest known name, or does not apply to the data and the model; or if a name cannot
+        be used, as `by_name` says.
     """
     applicable = default_metrics(x_batch, model, **parameters)
     if metrics is None:
         return applicable
-    metrics = [metrics] if isinstance(metrics, str) else metrics
-    if not isinstance(metrics, Mapping | Sequence):
-        raise ValueError(f"metrics={metrics!r} must be names, or a dict from names to metrics")
-    if not isinstance(metrics, Mapping):
-        metrics = {name: name for name in metrics}
-    if not metrics:
-        raise ValueError(f"metrics={metrics!r} must name at least one; known: {', '.join(available_metrics())}")
-    return {str(name): _metric(value, applicable) for name, value in metrics.items()}
+    given = by_name("metrics", metrics, available_metrics())
+    return {name: _metric(value, applicable) for name, value in given.items()}
 
 
 def _metric(value: Any, applicable: Mapping[str, Any]) -> Any:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from quantus_senc.comparison.agreement import agreement
 from quantus_senc.comparison.examples import Examples
+from quantus_senc.comparison.names import check_text
 from quantus_senc.comparison.report import report
 from quantus_senc.comparison.save_and_load import read_folder, write_folder
 from quantus_senc.comparison.summary import ScoreArrays, summary
@@ -40,8 +41,8 @@ class Comparison:
     Raises
     ------
     ValueError
-        If a column is missing, a direction is unknown, a metric of the scores is not in `metrics`, a row occurs twice, or
-        `controls` is not a list.
+        If a column is missing or holds other types, a direction is unknown, a metric of the scores is not in `metrics`, a row
+        occurs twice, a text cannot be written in UTF-8, or settings are no dict with a list of `controls`.
     """
 
     scores: pd.DataFrame
@@ -55,6 +56,8 @@ class Comparison:
         unknown = sorted(set(self.metrics["direction"]) - {"higher", "lower"})
         if unknown:
             raise ValueError(f"metrics hold directions {unknown}; write 'higher' or 'lower', whichever is better")
+        if not isinstance(self.settings, dict):
+            raise ValueError(f"settings={self.settings!r} must be a dict; pass {{}} if nothing is known")
         controls = self.settings.get("controls", [])
         if not isinstance(controls, list):
             raise ValueError(f"settings hold controls={controls!r}, which is no list; put the names of methods in one")
@@ -129,15 +132,19 @@ class Comparison:
         OSError
             If the page cannot be written.
         """
-        page, path = report(self), Path(path)
+        page, path = report(self).encode(errors="backslashreplace"), Path(path)
         try:
-            path.write_text(page, encoding="utf-8")
+            path.write_bytes(page)
         except OSError as error:
-            raise OSError(f"path={str(path)!r} cannot be written ({error}); pass a file in a folder that exists") from error
+            raise OSError(f"path={str(path)!r} was not written ({error}); mend that, or pass another file") from error
         return path
 
     def save(self, folder: str | Path) -> None:
         """Write `scores.csv`, `metrics.csv`, `settings.json` and, if there are examples, `examples.npz` in a folder.
+
+        They replace those of an older comparison when all are complete; if one cannot be written, the older ones stay. If
+        several programs save there, one waits for the other. `SHA256SUMS` says which files belong together, and an empty file
+        `.lock` stays. In the tables an apostrophe stands before a text that a spreadsheet might run as a formula.
 
         Parameters
         ----------
@@ -149,13 +156,13 @@ class Comparison:
         TypeError
             If JSON cannot hold the settings.
         OSError
-            If the folder cannot be written.
+            If the folder cannot be written, with the reason that the system gives.
         """
         write_folder(folder, self.scores, self.metrics, self.settings, self.examples)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Comparison":
-        """Read the comparison that `save` has written, bit for bit.
+        """Read the comparison that `save` has written, bit for bit. Files that were changed, or written by hand, are refused.
 
         Parameters
         ----------
@@ -165,9 +172,9 @@ class Comparison:
         Raises
         ------
         FileNotFoundError
-            If the folder holds no comparison.
+            If the folder holds no comparison, or none with `SHA256SUMS`.
         ValueError
-            If its files cannot be read.
+            If a file is missing, damaged, or not of the same comparison as the others. The error says which.
         """
         return cls(*read_folder(folder))
 
@@ -179,8 +186,15 @@ def _checked(name: str, frame: pd.DataFrame, columns: dict[str, Any], key: list[
         raise ValueError(f"{name} lack the columns {missing}; pass a frame with {list(columns)}")
     if frame[key].isna().any(axis=None):
         raise ValueError(f"{name} hold NaN among {key}; give every row all of them")
+    empty = {column: "" for column, kind in columns.items() if kind is str}
+    frame = frame[list(columns)].fillna(empty)
+    for text in pd.unique(frame[list(empty)].to_numpy().ravel()):
+        check_text(name, str(text))
+    try:
+        frame = frame.astype(columns).reset_index(drop=True)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} hold what is no number where one must be ({error}); correct it") from error
     twice = frame.loc[frame.duplicated(key), key]
     if len(twice):
         raise ValueError(f"{name} hold {twice.iloc[0].to_dict()} more than once; keep one row of it")
-    empty = {column: "" for column, kind in columns.items() if kind is str}
-    return frame[list(columns)].fillna(empty).astype(columns).reset_index(drop=True)
+    return frame

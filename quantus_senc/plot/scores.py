@@ -116,15 +116,16 @@ def layer_scores(scores: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
     names, width = next(iter(layers)), 0.8 / len(scores)
     with style():
         figure, axes = plt.subplots(figsize=(2 + 0.35 * len(names) * len(scores), 3.2), layout="constrained")
-        for index, (method, by_layer) in enumerate(scores.items()):
+        keys = []
+        for index, by_layer in enumerate(scores.values()):
             table, (colour, _, hatch) = pd.DataFrame({name: by_layer[name] for name in names}), look(index)
             places = np.arange(len(names)) + (index - (len(scores) - 1) / 2) * width
-            bars: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": one_line(method)}
-            axes.bar(places, table.mean(), width, yerr=table.sem(), ecolor="black", capsize=2, **bars)
+            bars: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white"}
+            keys.append(axes.bar(places, table.mean(), width, yerr=table.sem(), ecolor="black", capsize=2, **bars))
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_xticks(np.arange(len(names)), names)
         axes.set_ylabel("SenC, mean ± standard error")
-        axes.legend(fontsize=8)
+        axes.legend(keys, [one_line(method) for method in scores], fontsize=8)  # labels of bars may not begin with _
     return figure
 
 
@@ -143,7 +144,8 @@ def _score_panels(summary: pd.DataFrame, metrics: pd.DataFrame, draw: Callable[[
                     draw(panel, position, cell)
                 else:
                     _absent(panel, position, "failed" if cell.failure else "no score")
-        axes.flat[0].set_yticks(range(len(methods)), [wrapped(name) for name in methods])
+        for panel in axes.flat:  # of all, because Matplotlib makes those that are missing outside this style
+            panel.set_yticks(range(len(methods)), [wrapped(name) for name in methods])
         axes.flat[0].set_ylim(len(methods) - 0.4, -0.6)
         figure.supxlabel("↑ higher is better    ↓ lower is better", fontsize=8)
     return figure

@@ -23,6 +23,8 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
 _HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "||||", "oooo")
 _STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a dollar sign in a name does not start a formula
+    "text.usetex": False,
+    "axes.formatter.use_mathtext": False,
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.spines.top": False,

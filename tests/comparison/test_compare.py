@@ -156,6 +156,25 @@ def test_a_failure_costs_its_own_cell(model, images):
     assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
 
 
+def test_names_are_checked_before_any_method_runs(model, images):
+    explained = []
+
+    def recording(model, inputs, targets, **kwargs):
+        explained.append(len(inputs))
+        return inputs
+
+    with pytest.raises(ValueError, match=r"methods hold '\\ud800', which cannot be written in UTF-8"):
+        compare(model, *images, methods={"recording": recording, "\ud800": "Saliency"}, metrics="Pixel Flipping", **FAST)
+    assert explained == []
+
+
+def test_reasons_in_any_letters_can_be_saved(model, images, tmp_path):
+    metrics = {"raises": Failing(ValueError("no file images\udcff.npz"))}
+    result = compare(model, *images, methods="Saliency", metrics=metrics, **FAST)
+    result.save(tmp_path)
+    assert set(Comparison.load(tmp_path).scores["failure"]) == {"ValueError: no file images\\udcff.npz"}
+
+
 def test_interrupts_are_not_failures(model, images):
     def interrupted(model, inputs, targets, **kwargs):
         raise KeyboardInterrupt
@@ -235,6 +254,12 @@ def test_tables_and_series(shape):
         ({"y_batch": torch.tensor([0, 1, 9, 2])}, "the model has classes 0 … 4"),
         ({"y_batch": torch.tensor([0, 1])}, "pass one class an input"),
         ({"segment_func": "slik"}, "did you mean 'slic'"),
+        ({"methods": {1: "Saliency", "1": "random"}}, "methods hold the name 1, which is no string; pass a dict whose keys"),
+        ({"methods": [explain]}, "methods hold the name <function explain.*, which is no string"),
+        ({"methods": ["Saliency", "random", "Saliency"]}, "methods hold the name 'Saliency' 2 times; leave it there once"),
+        ({"metrics": {None: "SenC"}}, "metrics hold the name None, which is no string"),
+        ({"metrics": ["SenC", "SenC"]}, "metrics hold the name 'SenC' 2 times"),
+        ({"metrics": {"\ud800": "SenC"}}, r"metrics hold '\\ud800', which cannot be written in UTF-8"),
     ],
 )
 def test_wrong_arguments_raise_before_any_work(model, images, kwargs, message):

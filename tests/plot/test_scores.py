@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from quantus_senc import plot
 from tests.comparisons import METHODS, METRICS, comparison, examples, scattered, typical
@@ -173,12 +174,26 @@ def test_nothing_to_draw(picture):
             picture(comparison(scores, HIGHER))
 
 
+@pytest.mark.parametrize("settings", [{}, {"text.usetex": True}], ids=["plain", "TeX"])
+@pytest.mark.parametrize("picture", PICTURES)
+def test_names_are_not_formulas(picture, settings):
+    """Those of labels that Matplotlib makes when it draws are not, either."""
+    metrics = {f"$m_{index}$": (f"$c_{index}$", "higher") for index in range(5)}
+    made = comparison(scattered({name: range(3) for name in metrics}, ["$a$", "$b$", "$c$"], n_images=2), metrics)
+    with mpl.rc_context(settings):
+        figure = picture(made)
+    figure.draw_without_rendering()
+    names = [text for text in figure.findobj(Text) if "$" in text.get_text()]
+    assert {text.get_text()[:2] for text in names} >= {"$m"} if picture is plot.agreement else {"$m", "$a", "$b"}
+    assert not any(text.get_parse_math() or text.get_usetex() for text in names)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("picture", PICTURES)
 @pytest.mark.parametrize("n_metrics", [2, 12])
 def test_pictures_of_any_size_and_names(picture, n_metrics, tmp_path):
     """Neither formulas nor long names nor many metrics stop Matplotlib."""
     metrics = {f"$\\frac{{{index}$": ("of a very long name " * 3, "lower") for index in range(n_metrics)}
-    methods = ["$x$ and $", "a name that does not end " * 5, "", "two\nlines", "e", "f", "g", "h", "i", "j"]
+    methods = ["$x$ and $", "$\\frac{$", "a name that does not end " * 5, "", "two\nlines", "e", "f", "g", "h", "i"]
     made = comparison(scattered({name: range(10) for name in metrics}, methods, n_images=3), metrics)
     picture(made).savefig(tmp_path / "picture.png", dpi=20)

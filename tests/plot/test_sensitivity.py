@@ -89,6 +89,14 @@ def test_layer_scores():
         plot.layer_scores({"a": scores, "b": {"0": [1.0]}})
 
 
+def test_the_legend_of_layer_scores_has_every_name():
+    names = ["_private", "", "$\\frac{$"]
+    figure = plot.layer_scores({name: {"$0$": [0.5]} for name in names})
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == names
+    plt.close(figure)
+
+
 def test_errors_of_layer_scores_are_standard_errors_of_the_mean():
     scores = {"conv": [0.1, 0.4, 0.2, np.nan], "linear": [0.5, np.nan, np.nan, np.nan], "none": [np.nan] * 4}
     with warnings.catch_warnings():
