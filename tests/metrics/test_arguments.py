@@ -68,6 +68,7 @@ CALLS = [
     ({"y_batch": np.eye(3)}, "y_batch of shape (3, 3)"),
     ({"y_batch": np.array([0.0, 1.0, 2.0])}, "y_batch of shape (3,) and type float64 must be one class index"),
     ({"x_batch": np.array(["a", "b", "c"])}, "x_batch of shape (3,)"),
+    ({"x_batch": inputs(3, 0)}, "x_batch of shape (3, 0) and type float32 must hold numbers"),
     ({"batch_size": 0}, "batch_size=0 must be an integer from 1"),
     ({"model": "resnet"}, "model=builtins.str must be a torch.nn.Module"),
     ({"softmaxx": True}, "unknown keyword 'softmaxx'; did you mean 'softmax'?"),
