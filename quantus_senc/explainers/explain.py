@@ -1,7 +1,6 @@
 """`quantus_senc.explain`: attribution maps by Captum that stay on the model's device."""
 
 import functools
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from quantus_senc.explainers.arguments import as_samples, as_tensor, check_axes, check_inputs, check_targets
+from quantus_senc.explainers.arguments import as_samples, as_tensor, check_axes, check_inputs, check_model, check_targets
 from quantus_senc.explainers.methods import METHODS, Method, method_named
 from quantus_senc.model.arrays import host_array
 from quantus_senc.model.state import evaluation_mode
@@ -181,12 +180,13 @@ def _explain(
         maps = chosen.attribute(*prepared.arguments, samples, classes, **keywords).detach()
     if reduce_axes and tensors.ndim > 2:
         maps = maps.sum(tuple(reduce_axes), keepdim=keepdims)
+    maps = maps.clone(memory_format=torch.contiguous_format)  # shares its memory with nothing
     return maps if isinstance(inputs, Tensor) else host_array(maps)
 
 
 @contextmanager
 def _explaining(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and gradients, whatever the caller's mode is."""
-    with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(model), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Setting (forward, )?backward hooks")  # by Captum, at each call
+    check_model(model)
+    with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(model):
         yield
