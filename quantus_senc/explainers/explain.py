@@ -30,14 +30,17 @@ def explain(
     """Attribution maps by Captum, as an `explain_func` of Quantus.
 
     It replaces `quantus.explain` where tensors shall stay on their device. Methods that both know return the same values by
-    default, except Grad-CAM, whose maps have the size of the inputs here. The model is explained in evaluation mode and is
-    not altered.
+    default, with two exceptions. Maps of Grad-CAM have the size of the inputs here. DeepLift is Captum's where that is right;
+    softmax, max pooling and nonlinearities that follow each other at once are mended here (see `deep_lift`). The model is
+    explained in evaluation mode and is not altered, except by what its forward pass does.
 
     GuidedBackprop, DeepLift and LRP need a model in which every nonlinearity is a module that is called once and does not
     work in place. They explain a copy of the model that `torch.fx` makes in this form and that shares the model's weights
-    and hooks. Each call makes a new copy. `explain.prepare` makes one copy for many calls.
+    and hooks. Each call makes a new copy. `explain.prepare` makes one copy for many calls. The copy takes the path that the
+    model's next forward pass would take, and has to predict the same as the model for the first two inputs, without hooks.
 
-    The function is not thread-safe for calls with the same model.
+    Threads may explain and run different models at the same time, but not the same model or models that share modules. If
+    another thread calls `torch.fx`, or compiles a model, this thread may fail: torch changes the class `nn.Module` then.
 
     Parameters
     ----------

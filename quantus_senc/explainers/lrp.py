@@ -46,6 +46,10 @@ def lrp(copy: CanonicalCopy, composite: Any, inputs: Tensor, targets: Tensor) ->
     with copy.synchronized() as network:
         if composite is not None:
             return relevance(network, composite, inputs, targets)
+        if inputs.dtype is torch.float16:
+            raise ValueError(
+                "method='LRP' divides by outputs + 1e-9, which float16 rounds to 0; explain model.float() or model.bfloat16()"
+            )
         return attr.LRP(network).attribute(inputs, targets)
 
 

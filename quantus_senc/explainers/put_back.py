@@ -50,9 +50,9 @@ def attributes_as_now(model: nn.Module) -> Callable[[], None]:
             if list(table) != list(content):  # their order counts, that of hooks for instance
                 table.clear()
             table.update(content)
-        for members, content in sets:
-            members.intersection_update(content)
-            members.update(content)
+        for members, known in sets:
+            members.intersection_update(known)
+            members.update(known)
         for sequence, items in lists:
             sequence[:] = items
 

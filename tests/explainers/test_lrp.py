@@ -37,6 +37,12 @@ def test_what_lrp_has_no_rule_for_is_named(kind, message, x, y):
         explain(Pieces(kind).eval(), x, y, method="LRP")
 
 
+def test_half_precision_is_an_error(x, y):
+    with pytest.raises(ValueError, match=r"float16 rounds to 0; explain model.float\(\) or model.bfloat16\(\)"):
+        explain(network("CNN").half(), x, y, method="LRP")
+    assert explain(network("CNN").bfloat16(), x, y, method="LRP").isfinite().all()
+
+
 def test_computed_weights_have_no_rule(y):
     model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 6)), nn.ReLU(), nn.Linear(6, 5))
     with pytest.raises(ValueError, match=r"no rule for '0' \(ParametrizedLinear\)"):

@@ -90,6 +90,19 @@ def replaced_module(model):
     return lambda: setattr(model, "c2", other)
 
 
+def earlier_pass(model):
+    model.n_passes = 0
+    together = model.together
+
+    def counting(net, x):
+        net.n_passes += 1
+        return together(net, x)
+
+    model.together = counting
+    model.is_deep = lambda: model.n_passes > 1
+    return lambda: model(torch.rand(1, 3, 16, 16))
+
+
 PATHS = [attribute, closure, config_object, array, class_attribute, global_variable, buffer, item_of_a_buffer, state_dict]
 
 
@@ -99,7 +112,7 @@ def changeable(change):
 
 
 @pytest.mark.parametrize("method", CANONIZED)
-@pytest.mark.parametrize("change", [*PATHS, assigned_state_dict, replaced_module])
+@pytest.mark.parametrize("change", [*PATHS, earlier_pass, assigned_state_dict, replaced_module])
 def test_explanations_follow_the_model(change, method, x, y):
     model, apply = changeable(change)
     before = explain(model, x, y, method=method)
