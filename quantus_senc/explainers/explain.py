@@ -1,4 +1,4 @@
-"""`quantus_senc.explain`: attribution maps by Captum that stay on the model's device."""
+"""`quantus_senc.explain`: attribution maps that stay on the model's device."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def explain(
     device: object = None,
     **kwargs: Any,
 ) -> np.ndarray | Tensor:
-    """Attribution maps by Captum, as an `explain_func` of Quantus.
+    """Attribution maps, most of them by Captum, as an `explain_func` of Quantus.
 
     It replaces `quantus.explain` where tensors shall stay on their device. Methods that both know return the same values by
     default, with two exceptions. Maps of Grad-CAM have the size of the inputs here. DeepLift is Captum's where that is right;

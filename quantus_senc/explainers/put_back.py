@@ -47,7 +47,7 @@ def attributes_as_now(model: nn.Module) -> Callable[[], None]:
                 del current[name]
             current.update(attributes)
         for table, content in dicts:
-            if list(table) != list(content):  # their order counts, that of hooks for instance
+            if list(map(id, table)) != list(map(id, content)):  # their order counts, that of hooks for instance
                 table.clear()
             table.update(content)
         for members, known in sets:

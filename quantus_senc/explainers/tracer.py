@@ -79,7 +79,8 @@ class Tracer(fx.Tracer):
         for module in model.modules():
             if not isinstance(module, torch.jit.ScriptModule):
                 replaced = {name: proxies[id(one)] for name, one in module._parameters.items() if one is not None}
-                vars(module).update(replaced, forward=self._recorded(module, module.forward))
+                forward = self._recorded(module, module.forward)
+                vars(module).update(replaced, forward=forward, _compiled_call_impl=None)  # as if not compiled
         self.create_node("output", "output", (self.create_arg(model(x)),), {})
         return self.graph
 
@@ -93,7 +94,8 @@ def _with_recorded_functions(model: nn.Module, run: Callable[[], T]) -> T:
     These are the functions of `math`, in the files of the model's modules too, and those that users gave to `fx.wrap`.
     """
     kinds = {id(value) for value in vars(math).values() if callable(value)}
-    scopes = [vars(math), *(getattr(module.forward, "__globals__", {}) for module in model.modules())]
+    files = {id(scope): scope for scope in (getattr(module.forward, "__globals__", {}) for module in model.modules())}
+    scopes = [vars(math), *files.values()]
     places = [(scope, name) for scope in scopes for name, value in list(scope.items()) if id(value) in kinds]
     places += [(scope, name) for (_, name), scope in _symbolic_trace._wrapped_fns_to_patch.items()]
     noted = [(scope, name, scope.get(name)) for scope, name in places]

@@ -167,6 +167,35 @@ def test_what_only_distributes_a_model_is_looked_through(method, x, y):
     torch.testing.assert_close(maps, expected)
 
 
+def compiled(function):
+    """As torch.compile returns it: it takes nothing but tensors."""
+
+    def call(x):
+        assert isinstance(x, torch.Tensor)
+        return function(x)
+
+    return call
+
+
+class Compiled(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self._orig_mod, self.forward = model, compiled(model)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_compiled_model_is_explained_as_the_model_itself(in_place, x, y):
+    model = network("CNN")
+    expected = explain(model, x, y, method="DeepLift")
+    if in_place:  # as nn.Module.compile does
+        model._compiled_call_impl = compiled(model._call_impl)
+    else:
+        model = Compiled(model)
+    torch.testing.assert_close(explain(model, x, y, method="DeepLift"), expected)
+    model(x)
+    assert in_place == ("_compiled_call_impl" in vars(model))
+
+
 class Keeping(nn.Module):
     """Keeps what it computes in every place that a module has."""
 

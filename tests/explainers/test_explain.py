@@ -240,7 +240,7 @@ def test_model_that_was_made_in_inference_mode_is_an_error(method, x, y):
 
 
 class Identity(nn.Module):
-    """Its gradient is a view of a single number; with a hook, a buffer of the model."""
+    """A hook gives a buffer of the model as the gradient of the input."""
 
     def __init__(self):
         super().__init__()
@@ -254,11 +254,10 @@ class Identity(nn.Module):
 
 
 @pytest.mark.parametrize("method", list(METHODS))
-@pytest.mark.parametrize("reduce_axes", [(), (1,), (1, 2)])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_maps_are_contiguous_and_share_no_memory(method, reduce_axes, layout, x, y):
-    model = network("CNN").to(memory_format=layout)
-    x = x.to(memory_format=layout)
+@pytest.mark.parametrize("reduce_axes", [(), (1,)])
+def test_maps_are_contiguous_and_share_no_memory(method, reduce_axes, x, y):
+    model = network("CNN").to(memory_format=torch.channels_last)
+    x = x.to(memory_format=torch.channels_last)
     before = x.clone(), y.clone(), snapshot(model)
     maps = explain(model, x, y, method=method, reduce_axes=reduce_axes)
     assert maps.is_contiguous()

@@ -13,7 +13,7 @@ from quantus_senc import explain
 from tests.explainers.models import CANONIZED, N_CLASSES, QUIET, snapshot
 
 pytestmark = QUIET
-N_INSTANTS = 30
+N_INSTANTS = 24
 
 
 fx.wrap("len")
