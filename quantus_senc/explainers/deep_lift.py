@@ -37,8 +37,12 @@ def deep_lift(copy: CanonicalCopy, inputs: Tensor, targets: Tensor, *, baseline:
     """The contribution of each input value to the difference from the output for a baseline.
 
     A pass of the baseline notes what every nonlinear module is given and returns. In the backward pass of the inputs, the
-    rule of a module replaces its gradient by multipliers. The modules with rules are those of Captum, the same rules but for
-    two that there mix samples of a batch: see `_max_pool` and `_softmax`.
+    rule of a module replaces its gradient by multipliers. The two passes are apart, so that rules need not know which axis
+    holds the samples.
+
+    Modules and rules are those of Captum, with three differences. Captum's softmax and max pooling mix samples of a batch
+    (see `_softmax` and `_max_pool`), and a module that is followed by another with a rule at once gets the plain gradient
+    of that one from Captum instead of its multipliers.
 
     References
     ----------
