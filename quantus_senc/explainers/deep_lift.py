@@ -40,9 +40,11 @@ def deep_lift(copy: CanonicalCopy, inputs: Tensor, targets: Tensor, *, baseline:
     rule of a module replaces its gradient by multipliers. The two passes are apart, so that rules need not know which axis
     holds the samples.
 
-    Modules and rules are those of Captum, with three differences. Captum's softmax and max pooling mix samples of a batch
-    (see `_softmax` and `_max_pool`), and a module that is followed by another with a rule at once gets the plain gradient
-    of that one from Captum instead of its multipliers.
+    Modules and rules are those of Captum, with three differences. Captum 0.9 subtracts from the multipliers of a softmax
+    their mean over the whole batch; no paper asks for that (Shrikumar et al., section 3.6, normalise contributions to
+    logits), and contributions no longer add up (Captum's issue 1367). Its max pooling mixes samples and loses
+    contributions (see `_max_pool`). A module that is followed by another with a rule at once gets the plain gradient of
+    that one instead of its multipliers.
 
     References
     ----------
@@ -87,24 +89,12 @@ def _change(values: Tensor, reference: Tensor) -> Tensor:
 def _rescale(module: nn.Module, reference: _Pass, sample: _Pass, grad_input: Tensor, grad_output: Tensor) -> Tensor:
     """The change of an output, per change of the input; the gradient where the input does not change.
 
-    The contributions of all values add up to the change of the output.
+    The contributions of all values add up to the change of the output: each output of a softmax, too, is given to the
+    input at its place, which must then have changed.
     """
     change = _change(sample.inputs, reference.inputs)
     multipliers = grad_output * _change(sample.outputs, reference.outputs) / change
     return torch.where(change.abs() < _SMALLEST_CHANGE, grad_input, multipliers)
-
-
-def _softmax(module: nn.Module, reference: _Pass, sample: _Pass, grad_input: Tensor, grad_output: Tensor) -> Tensor:
-    """The multipliers of `_rescale`, minus their mean over the axis of the softmax.
-
-    Only differences of logits matter to a softmax, so that contributions count relative to those of all classes: Shrikumar
-    et al., section 3.6, subtract the mean over the classes. For one sample with one axis of classes this is what Captum
-    does. With more samples or axes, Captum's mean is over all values of the batch. The contributions add up to the
-    change of the output where the changes of the logits have mean 0.
-    """
-    multipliers = _rescale(module, reference, sample, grad_input, grad_output)
-    axis: Any = int(multipliers.ndim not in (0, 1, 3)) if module.dim is None else module.dim  # as torch chooses it
-    return multipliers - multipliers.mean(axis, keepdim=True)
 
 
 def _max_pool(module: nn.Module, reference: _Pass, sample: _Pass, grad_input: Tensor, grad_output: Tensor) -> Tensor:
@@ -129,9 +119,8 @@ def _gradient(module: nn.Module, inputs: Tensor, grad_output: Tensor) -> Tensor:
 
 
 _RULES: dict[type[nn.Module], _Rule] = {
-    **dict.fromkeys((nn.ReLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus), _rescale),
+    **dict.fromkeys((nn.ReLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softmax), _rescale),
     **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _max_pool),
-    nn.Softmax: _softmax,
 }
 
 

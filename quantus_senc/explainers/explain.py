@@ -31,7 +31,7 @@ def explain(
 
     It replaces `quantus.explain` where tensors shall stay on their device. Methods that both know return the same values by
     default, with two exceptions. Maps of Grad-CAM have the size of the inputs here. DeepLift is Captum's where that is right;
-    softmax, max pooling and nonlinearities that follow each other at once are mended here (see `deep_lift`). The model is
+    softmax, max pooling and nonlinearities that follow each other at once are mended (see `deep_lift`). The model is
     explained in evaluation mode and is not altered, except by what its forward pass does.
 
     GuidedBackprop, DeepLift and LRP need a model in which every nonlinearity is a module that is called once and does not
