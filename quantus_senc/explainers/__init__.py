@@ -1,1 +1,1 @@
-"""`quantus_senc.explain`: explanation methods by Captum."""
+"""`quantus_senc.explain`: explanation methods, most of them by Captum."""

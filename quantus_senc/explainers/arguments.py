@@ -1,5 +1,6 @@
 """The arguments of `quantus_senc.explain`: checked, and as tensors of the model's device and precision."""
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,16 @@ def as_samples(model: nn.Module, inputs: Tensor) -> Tensor:
     has_precision = any(tensor.is_floating_point() for tensor in (*model.parameters(), *model.buffers()))
     precision = samples.dtype if samples.is_floating_point() and not has_precision else model_precision(model)
     return samples.to(model_device(model), precision).requires_grad_()
+
+
+def check_model(model: nn.Module) -> None:
+    """Raise ValueError if a model has parameters or buffers that were made in inference mode."""
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        if tensor.is_inference():
+            raise ValueError(
+                f"{name!r} of the model was made in torch.inference_mode(), so that torch computes no gradients with it; make "
+                "the model outside of it"
+            )
 
 
 def check_inputs(inputs: Tensor) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from captum.attr._utils.lrp_rules import PropagationRule
 from torch import Tensor, nn
 
 from quantus_senc.core.same_result import same_predictions
-from quantus_senc.explainers.graph import TracedModel, clone_module_inputs, trace
+from quantus_senc.explainers.graph import TracedModel, clone_module_inputs, tensor_of, trace
 from quantus_senc.explainers.hooks import check_hooks, copy_hooks, refuse_changes, without_hooks
 
 Rules = dict[str, type[PropagationRule]]
@@ -72,7 +73,8 @@ class CanonicalCopy:
     def __init__(self, model: nn.Module, traced: TracedModel, rules: Rules | None = None) -> None:
         self.model, self.rules = model, rules
         modules = {name: traced.network.get_submodule(name) for name in traced.network._modules}
-        self.traced = TracedModel(traced.network, {name: path for name, path in traced.names.items() if name in modules})
+        names = {name: path for name, path in traced.names.items() if name in modules}
+        self.traced = TracedModel(traced.network, names, traced.tensors, traced.constants)
         self._functions = {name: module for name, module in modules.items() if name not in traced.names}
         for name, module in modules.items():
             setattr(traced.network, name, type(module).__new__(type(module)))
@@ -104,10 +106,13 @@ class CanonicalCopy:
         network.training = False
         if all(original is not self.model for original in originals.values()):
             copy_hooks(self.model, network, None if self.rules is None else refuse_changes)
+        self.traced.constants.update({name: tensor_of(self.model, path) for name, path in self.traced.tensors.items()})
+        network._buffers.update(self.traced.constants)
         for name, original in originals.items():
             copy, attributes = network.get_submodule(name), vars(original)
             vars(copy).clear()
             vars(copy).update(attributes, **{key: False for key in ("training", "inplace") if key in attributes})
+            vars(copy).update({key: attributes[key].copy() for key in ("_parameters", "_buffers")})
             copy_hooks(original, copy)
         for name, rule in (self.rules or {}).items():
             vars(network.get_submodule(name))["rule"] = rule()
@@ -139,8 +144,7 @@ def _check_modules(traced: TracedModel, method: str) -> None:
 def _check_predictions(copy: CanonicalCopy, inputs: Tensor, method: str) -> None:
     """Raise ValueError unless the copy predicts the same as the model."""
     name = type(copy.model).__name__
-    with torch.no_grad(), without_hooks(copy.model), copy.synchronized() as network:
-        expected, predicted = copy.model(inputs.clone()), network(inputs.clone())
+    expected, predicted = without_hooks(copy.model, lambda: _predictions(copy, inputs))
     if not isinstance(expected, Tensor):
         raise ValueError(f"{name} returned a {type(expected).__name__}; it must return (B, classes)")
     if predicted.shape != expected.shape or not same_predictions(expected, predicted).all():
@@ -148,3 +152,10 @@ def _check_predictions(copy: CanonicalCopy, inputs: Tensor, method: str) -> None
             f"method={method!r} needs every nonlinearity as a module, but {name} rewritten so predicts otherwise: its path "
             f"depends on something else than the input; {_OTHER_METHOD}"
         )
+
+
+@torch.no_grad()
+def _predictions(copy: CanonicalCopy, inputs: Tensor) -> tuple[Any, Tensor]:
+    """What the model returns, and what its copy returns."""
+    with copy.synchronized() as network:
+        return copy.model(inputs.clone()), network(inputs.clone())

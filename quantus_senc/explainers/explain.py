@@ -1,7 +1,6 @@
-"""`quantus_senc.explain`: attribution maps by Captum that stay on the model's device."""
+"""`quantus_senc.explain`: attribution maps that stay on the model's device."""
 
 import functools
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from quantus_senc.explainers.arguments import as_samples, as_tensor, check_axes, check_inputs, check_targets
+from quantus_senc.explainers.arguments import as_samples, as_tensor, check_axes, check_inputs, check_model, check_targets
 from quantus_senc.explainers.methods import METHODS, Method, method_named
 from quantus_senc.model.arrays import host_array
 from quantus_senc.model.state import evaluation_mode
@@ -28,17 +27,20 @@ def explain(
     device: object = None,
     **kwargs: Any,
 ) -> np.ndarray | Tensor:
-    """Attribution maps by Captum, as an `explain_func` of Quantus.
+    """Attribution maps, most of them by Captum, as an `explain_func` of Quantus.
 
     It replaces `quantus.explain` where tensors shall stay on their device. Methods that both know return the same values by
-    default, except Grad-CAM, whose maps have the size of the inputs here. The model is explained in evaluation mode and is
-    not altered.
+    default, with two exceptions. Maps of Grad-CAM have the size of the inputs here. DeepLift is Captum's where that is right;
+    softmax, max pooling and nonlinearities that follow each other at once are mended (see `deep_lift`). The model is
+    explained in evaluation mode and is not altered, except by what its forward pass does.
 
     GuidedBackprop, DeepLift and LRP need a model in which every nonlinearity is a module that is called once and does not
     work in place. They explain a copy of the model that `torch.fx` makes in this form and that shares the model's weights
-    and hooks. Each call makes a new copy. `explain.prepare` makes one copy for many calls.
+    and hooks. Each call makes a new copy. `explain.prepare` makes one copy for many calls. The copy takes the path that the
+    model's next forward pass would take, and has to predict the same as the model for the first two inputs, without hooks.
 
-    The function is not thread-safe for calls with the same model.
+    Threads may explain and run different models at the same time, but not the same model or models that share modules. If
+    another thread calls `torch.fx`, or compiles a model, this thread may fail: torch changes the class `nn.Module` then.
 
     Parameters
     ----------
@@ -181,12 +183,13 @@ def _explain(
         maps = chosen.attribute(*prepared.arguments, samples, classes, **keywords).detach()
     if reduce_axes and tensors.ndim > 2:
         maps = maps.sum(tuple(reduce_axes), keepdim=keepdims)
+    maps = maps.clone(memory_format=torch.contiguous_format)  # shares its memory with nothing
     return maps if isinstance(inputs, Tensor) else host_array(maps)
 
 
 @contextmanager
 def _explaining(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and gradients, whatever the caller's mode is."""
-    with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(model), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Setting (forward, )?backward hooks")  # by Captum, at each call
+    check_model(model)
+    with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(model):
         yield

@@ -1,8 +1,8 @@
 """Grad-CAM of any layer whose output has positions: convolutions, and the tokens of vision transformers."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from quantus_senc.core.checks import check_known
-from quantus_senc.explainers.hooks import without_hooks
+from quantus_senc.explainers.hooks import with_forward_hook, without_hooks
 from quantus_senc.model.module_order import order_of_use
 from quantus_senc.model.outputs import output_sum
 
@@ -44,8 +44,7 @@ def prepare_grad_cam(
 
 @torch.no_grad()
 def _last_convolution(model: nn.Module, inputs: Tensor) -> str:
-    with without_hooks(model):
-        order = order_of_use(model, lambda: model(inputs.clone()))
+    order = without_hooks(model, lambda: order_of_use(model, lambda: model(inputs.clone())))
     for name in reversed(order):
         if isinstance(model.get_submodule(name), _ConvNd):
             return name
@@ -70,21 +69,23 @@ def grad_cam(
     patches). Tokens before them, such as class tokens, are left out.
     """
     size = tuple(interpolate or inputs.shape[2:])
-    with _channels_first(model, layer, inputs, grid) as probe:
-        try:
-            cam = LayerGradCam(output_sum(model), probe, device_ids=getattr(model, "device_ids", None))
-            maps = cam.attribute(inputs, additional_forward_args=targets, relu_attributions=relu_attributions)
-        except AssertionError as error:
-            raise ValueError(f"layer={layer!r} is never called, so that Grad-CAM sees nothing of it; choose another") from error
+    probe = nn.Identity()
+    cam = LayerGradCam(output_sum(model), probe, device_ids=getattr(model, "device_ids", None))
+    attribute = partial(cam.attribute, inputs, additional_forward_args=targets, relu_attributions=relu_attributions)
+    try:
+        maps = with_forward_hook(model.get_submodule(layer), _through_probe(model, layer, inputs, grid, probe), attribute)
+    except AssertionError as error:
+        raise ValueError(f"layer={layer!r} is never called, so that Grad-CAM sees nothing of it; choose another") from error
     mode = interpolate_mode or _MODES[len(size)]
     corners = None if mode in ("nearest", "nearest-exact", "area") else False
     return nn.functional.interpolate(maps, size, mode=mode, align_corners=corners)
 
 
-@contextmanager
-def _channels_first(model: nn.Module, name: str, inputs: Tensor, grid: tuple[int, int] | None) -> Iterator[nn.Module]:
-    """An identity module that is called with the layer's output in the form (B, C, \\*spatial)."""
-    probe, layer = nn.Identity(), model.get_submodule(name)
+def _through_probe(
+    model: nn.Module, name: str, inputs: Tensor, grid: tuple[int, int] | None, probe: nn.Module
+) -> Callable[..., Tensor]:
+    """A hook of the layer that passes its output through an identity module in the form (B, C, \\*spatial)."""
+    layer = model.get_submodule(name)
 
     def pass_through_probe(module: nn.Module, args: Any, output: Any) -> Tensor:
         if isinstance(output, Tensor) and output.ndim == inputs.ndim and not isinstance(layer, nn.LayerNorm):
@@ -102,8 +103,7 @@ def _channels_first(model: nn.Module, name: str, inputs: Tensor, grid: tuple[int
             "Grad-CAM; choose a layer that returns (B, C, *spatial), or tokens (B, T, C)"
         )
 
-    with layer.register_forward_hook(pass_through_probe):
-        yield probe
+    return pass_through_probe
 
 
 def grid_shape(model: nn.Module, n_tokens: int, size: torch.Size, grid: tuple[int, int] | None) -> tuple[int, int]:

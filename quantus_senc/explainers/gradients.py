@@ -76,4 +76,5 @@ def as_baseline(baseline: Any, inputs: Tensor) -> Tensor | float:
     """A baseline in the form that Captum takes: a number, or a tensor of the inputs' shape, type and device."""
     if isinstance(baseline, int | float):
         return float(baseline)
-    return torch.as_tensor(baseline).to(inputs).expand_as(inputs)
+    values = torch.as_tensor(baseline).detach()
+    return (values.clone() if values.is_inference() else values).to(inputs).expand_as(inputs)

@@ -1,15 +1,15 @@
 """Trace a model to a graph in which every nonlinearity is a module, and no operation works in place."""
 
 import inspect
+import operator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torch.nn.modules.conv import _ConvNd
 
-from quantus_senc.explainers.hooks import without_hooks
+from quantus_senc.explainers.tracer import SingleInput, Tracer
 
 _POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 # For each module: its positional arguments after the input, and the functions and methods of tensors that it replaces.
@@ -33,6 +33,8 @@ _NONLINEARITIES: dict[type[nn.Module], tuple[tuple[str, ...], list[Any]]] = {
 _MODULE_FOR = {function: module for module, (_, functions) in _NONLINEARITIES.items() for function in functions}
 _IRRELEVANT_KEYWORDS = ("inplace", "_stacklevel")  # they do not change the values; neither does dtype=None
 _IDENTITIES = (nn.Identity, nn.modules.dropout._DropoutNd)  # in evaluation mode
+_OUT_OF_PLACE = {operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul}
+_OUT_OF_PLACE[operator.itruediv] = operator.truediv
 _DROPOUT_FUNCTIONS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
 
 
@@ -47,31 +49,16 @@ class TracedModel:
         that the model calls twice has two names.
     names
         The names in the model of the modules of `network`. Modules that replace functions have none.
+    tensors
+        The names in the model of the parameters, buffers and other tensors that the graph reads.
+    constants
+        The values of all tensors that the graph reads, by their names in `network`.
     """
 
     network: fx.GraphModule
     names: dict[str, str] = field(default_factory=dict)
-
-
-class _SingleInput(nn.Module):
-    """Calls the model with one argument, so that optional arguments of its `forward` keep their defaults."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Any:
-        """The output of the model."""
-        return self.model(x)
-
-
-class _Tracer(fx.Tracer):
-    """Stops at the modules of torch, and at layers derived from them that inherit their `forward`."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        kind = next((base for base in type(m).__mro__ if base.__module__.startswith("torch.nn.modules")), None)
-        inherits = isinstance(m, nn.Linear | _ConvNd) and kind is not None and type(m).forward is vars(kind)["forward"]
-        return super().is_leaf_module(m, module_qualified_name) or inherits
+    tensors: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, Tensor] = field(default_factory=dict)
 
 
 def trace(model: nn.Module) -> TracedModel:
@@ -82,10 +69,9 @@ def trace(model: nn.Module) -> TracedModel:
     Exception
         Any that `torch.fx` raises, for instance where the control flow depends on values.
     """
-    root = _SingleInput(model)
-    with without_hooks(model):  # tracing would call the hooks of all modules that it enters
-        graph = _Tracer().trace(root)
-    traced = TracedModel(fx.GraphModule(root, graph))
+    root = SingleInput(model)
+    traced = TracedModel(fx.GraphModule(root, Tracer(root).record()))
+    traced.network.graph.eliminate_dead_code()
     for index, node in enumerate(list(traced.network.graph.nodes)):
         _rewrite(traced, node, f"node_{index}")
     return traced
@@ -94,20 +80,21 @@ def trace(model: nn.Module) -> TracedModel:
 def _rewrite(traced: TracedModel, node: fx.Node, name: str) -> None:
     """Give the module or tensor of a node the name, and replace a nonlinear function by a module of that name."""
     network = traced.network
+    if not node.args and "input" in node.kwargs:
+        node.args, node.kwargs = (node.kwargs["input"],), {k: v for k, v in node.kwargs.items() if k != "input"}
     if node.op == "call_module":
         module = network.get_submodule(str(node.target))
         if isinstance(module, _IDENTITIES):
             _bypass(node)
             return
-        traced.names[name] = str(node.target).removeprefix("model").removeprefix(".")
+        traced.names[name] = _name_in_model(node)
         network.add_module(name, module)
         node.target = name
     elif node.op == "get_attr":
-        tensor = tensor_of(network, node)
-        if isinstance(tensor, nn.Parameter):
-            network.register_parameter(name, tensor)
-        else:
-            network.register_buffer(name, tensor)
+        if str(node.target).startswith("model."):
+            traced.tensors[name] = _name_in_model(node)
+        traced.constants[name] = tensor_of(network, str(node.target))
+        network.register_buffer(name, traced.constants[name])
         node.target = name
     elif (nonlinearity := _as_module(node)) is not None:
         replace_call(network, node, name, nonlinearity, node.args[:1])
@@ -115,6 +102,12 @@ def _rewrite(traced: TracedModel, node: fx.Node, name: str) -> None:
         _bypass(node)
     elif node.op == "call_method" and _is_in_place(str(node.target)):
         node.target = str(node.target)[:-1]
+    elif node.op == "call_function" and node.target in _OUT_OF_PLACE:
+        node.target = _OUT_OF_PLACE[node.target]
+
+
+def _name_in_model(node: fx.Node) -> str:
+    return str(node.target).removeprefix("model").removeprefix(".")
 
 
 def _bypass(node: fx.Node) -> None:
@@ -141,10 +134,10 @@ def _is_in_place(method: str) -> bool:
     return method.endswith("_") and not method.endswith("__") and inspect.ismethoddescriptor(getattr(Tensor, method[:-1], None))
 
 
-def tensor_of(network: nn.Module, node: fx.Node) -> Tensor:
-    """The parameter or buffer that a "get_attr" node reads."""
-    owner, _, name = str(node.target).rpartition(".")
-    return getattr(network.get_submodule(owner), name)
+def tensor_of(model: nn.Module, path: str) -> Tensor:
+    """The parameter, buffer or other tensor of a model that has a name."""
+    owner, _, name = path.rpartition(".")
+    return getattr(model.get_submodule(owner), name)
 
 
 def replace_call(network: fx.GraphModule, node: fx.Node, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:

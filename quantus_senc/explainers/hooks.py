@@ -1,29 +1,47 @@
 """Hooks of a model: suspended while it is inspected, and shared with the canonical copy."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from torch import nn
+
+from quantus_senc.explainers.put_back import attributes_as_now, run_and_put_back
+
+T = TypeVar("T")
 
 _FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
-@contextmanager
-def without_hooks(model: nn.Module) -> Iterator[None]:
-    """Suspend the forward hooks and forward pre-hooks of all modules of a model.
+def without_hooks(model: nn.Module, run: Callable[[], T]) -> T:
+    """What `run` returns without the hooks of a model. Afterwards all modules have the attributes that they had before.
 
-    Passes that only inspect the model have other inputs than those that hooks may expect.
+    Passes that only inspect the model have other inputs than those that hooks may expect, and must leave nothing behind
+    where a model keeps what it has computed.
     """
-    registries = [vars(module)[name] for module in model.modules() for name in _FORWARD_HOOKS]
-    contents = [dict(registry) for registry in registries]
-    try:
-        for registry in registries:
-            registry.clear()
-        yield
-    finally:
-        for registry, content in zip(registries, contents, strict=True):
-            registry.update(content)
+
+    def bare() -> T:
+        for module in model.modules():
+            for name in _hook_attributes(module):
+                vars(module)[name].clear()
+        return run()
+
+    return run_and_put_back(bare, attributes_as_now(model))
+
+
+def with_forward_hook(module: nn.Module, hook: Callable[..., Any], run: Callable[[], T]) -> T:
+    """What `run` returns while a module has a forward hook more."""
+    hooks = module._forward_hooks
+    before = set(hooks)
+
+    def hooked() -> T:
+        module.register_forward_hook(hook)
+        return run()
+
+    def put_back() -> None:
+        for key in hooks.keys() - before:
+            del hooks[key]
+
+    return run_and_put_back(hooked, put_back)
 
 
 def check_hooks(model: nn.Module, copied: list[nn.Module]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.pooling import _MaxPoolNd
 
 from quantus_senc.explainers.canonize import CanonicalCopy, Rules, canonize
-from quantus_senc.explainers.graph import TracedModel, replace_call, tensor_of
+from quantus_senc.explainers.graph import TracedModel, replace_call
 from quantus_senc.explainers.operations import (
     PRODUCTS,
     RESHAPING,
@@ -46,6 +46,10 @@ def lrp(copy: CanonicalCopy, composite: Any, inputs: Tensor, targets: Tensor) ->
     with copy.synchronized() as network:
         if composite is not None:
             return relevance(network, composite, inputs, targets)
+        if inputs.dtype is torch.float16:
+            raise ValueError(
+                "method='LRP' divides by outputs + 1e-9, which float16 rounds to 0; explain model.float() or model.bfloat16()"
+            )
         return attr.LRP(network).attribute(inputs, targets)
 
 
@@ -70,21 +74,29 @@ class LinearFunction(nn.Module):
     function
         The function.
     args, kwargs
-        Its arguments, which may hold constant tensors.
+        Its arguments, with nodes for constant tensors.
     position
         The position in `args` of the tensor that the module is called with.
+    constants
+        The present values of constant tensors, by the targets of their nodes.
     """
 
-    def __init__(self, function: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any], position: int) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Tensor],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        position: int,
+        constants: dict[str, Tensor],
+    ) -> None:
         super().__init__()
         self.function = function
-        self.constants = args[:position], args[position + 1 :], kwargs
+        self.arguments = args[:position], args[position + 1 :], kwargs
+        self.constants = constants
 
     def forward(self, values: Tensor) -> Tensor:
         """The function of the values."""
-        before, after, kwargs = fx.node.map_aggregate(
-            self.constants, lambda constant: constant.detach() if isinstance(constant, Tensor) else constant
-        )
+        before, after, kwargs = fx.node.map_arg(self.arguments, lambda node: self.constants[str(node.target)].detach())
         return self.function(*before, values, *after, **kwargs)
 
 
@@ -144,11 +156,9 @@ def _as_module(traced: TracedModel, node: fx.Node, arguments: list[fx.Node]) -> 
             return GatedProduct(), (signal, gate)
     constants = [argument for argument in node.all_input_nodes if argument not in arguments]
     if len(arguments) == 1 and is_linear_function(node, arguments) and all(one.op == "get_attr" for one in constants):
-        tensors = {constant: tensor_of(traced.network, constant) for constant in constants}
-        args = fx.node.map_arg(node.args, lambda one: tensors.get(one, one))
-        kwargs = fx.node.map_arg(node.kwargs, lambda one: tensors.get(one, one))
         function = node.target if callable(node.target) else getattr(Tensor, node.target)
-        return LinearFunction(function, args, dict(kwargs), node.args.index(arguments[0])), (arguments[0],)
+        position = node.args.index(arguments[0])
+        return LinearFunction(function, node.args, dict(node.kwargs), position, traced.constants), (arguments[0],)
     raise _no_rule(traced, node)
 
 

@@ -9,15 +9,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from quantus_senc.core.checks import check_known
+from quantus_senc.explainers.deep_lift import deep_lift, prepare_deep_lift
 from quantus_senc.explainers.grad_cam import grad_cam, prepare_grad_cam
 from quantus_senc.explainers.gradients import gradient, input_x_gradient, integrated_gradients, saliency, smooth_grad
+from quantus_senc.explainers.guided_backprop import guided_backprop, prepare_guided_backprop
 from quantus_senc.explainers.lrp import lrp, prepare_lrp
-from quantus_senc.explainers.modified_gradients import (
-    deep_lift,
-    guided_backprop,
-    prepare_deep_lift,
-    prepare_guided_backprop,
-)
 
 
 def _model_itself(model: nn.Module, inputs: Tensor) -> tuple[nn.Module]:

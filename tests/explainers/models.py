@@ -10,7 +10,7 @@ N_CLASSES = 5
 CANONIZED = ["GuidedBackprop", "DeepLift", "LRP"]
 QUIET = [
     pytest.mark.filterwarnings(f"ignore:{message}")
-    for message in ("DeepLift. Captum has no rule", "GuidedBackprop. the model has no ReLU", "Input Tensor 0", "Setting")
+    for message in ("DeepLift. no rule", "GuidedBackprop. the model has no ReLU", "Input Tensor 0", "Setting", "Implicit")
 ]
 
 NETWORKS = {

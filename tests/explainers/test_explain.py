@@ -217,6 +217,70 @@ def test_in_inference_mode(method, x, y):
         torch.testing.assert_close(explain(model, x + 0, y, method=method), expected)
 
 
+@pytest.mark.parametrize("method", list(METHODS))
+def test_inference_tensors_of_every_argument(method, x, y):
+    model = network("CNN")
+    kwargs = {"baseline": torch.rand(1, 3, 16, 16)} if method in ("DeepLift", "IntegratedGradients") else {}
+    expected = explain(model, x, y, method=method, **kwargs)
+    with torch.inference_mode():
+        inside = {name: value + 0 for name, value in kwargs.items()}
+        inputs, targets = x + 0, y + 0
+        maps = explain(model, inputs, targets, method=method, **inside)
+    torch.testing.assert_close(maps, expected)
+    torch.testing.assert_close(explain(model, inputs, targets, method=method, **inside), expected)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_model_that_was_made_in_inference_mode_is_an_error(method, x, y):
+    with torch.inference_mode():
+        model = network("CNN")
+    for call in (lambda: explain(model, x, y, method=method), lambda: explain.prepare(model, x, method=method)):
+        with pytest.raises(ValueError, match=r"'0.weight' of the model was made in torch.inference_mode\(\)"):
+            call()
+
+
+class Identity(nn.Module):
+    """A hook gives a buffer of the model as the gradient of the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("gradient", torch.rand(3, N_CLASSES))
+
+    def forward(self, x):
+        outputs = x.view_as(x)
+        if x.requires_grad and type(x) is torch.Tensor:
+            x.register_hook(lambda gradient: self.gradient)
+        return outputs
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("reduce_axes", [(), (1,)])
+def test_maps_are_contiguous_and_share_no_memory(method, reduce_axes, x, y):
+    model = network("CNN").to(memory_format=torch.channels_last)
+    x = x.to(memory_format=torch.channels_last)
+    before = x.clone(), y.clone(), snapshot(model)
+    maps = explain(model, x, y, method=method, reduce_axes=reduce_axes)
+    assert maps.is_contiguous()
+    assert maps.untyped_storage().nbytes() == maps.nbytes
+    others = [x, y, *model.parameters(), *model.buffers()]
+    assert maps.untyped_storage().data_ptr() not in {one.untyped_storage().data_ptr() for one in others}
+    assert torch.equal(x, before[0])
+    assert torch.equal(y, before[1])
+    assert snapshot(model) == before[2]
+
+
+@pytest.mark.parametrize("method", ["Gradient", "Saliency", "InputXGradient", "IntegratedGradients"])
+def test_maps_of_tables_share_no_memory_with_the_model(method):
+    model, x, y = Identity().eval(), torch.rand(3, N_CLASSES), torch.tensor([0, 4, 2])
+    if method == "IntegratedGradients":
+        model = nn.Flatten().eval()
+    before = x.clone()
+    maps = explain(model, x, y, method=method)
+    maps.fill_(7)
+    assert torch.equal(x, before)
+    assert not any((buffer == 7).any() for buffer in model.buffers())
+
+
 @pytest.mark.parametrize(
     ("inputs", "targets", "message"),
     [
