@@ -1,8 +1,7 @@
 """`quantus_senc.explain`: attribution maps that stay on the model's device."""
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from quantus_senc.explainers.arguments import as_samples, as_tensor, check_axes, check_inputs, check_model, check_targets
 from quantus_senc.explainers.methods import METHODS, Method, method_named
 from quantus_senc.model.arrays import host_array
-from quantus_senc.model.state import evaluation_mode
+from quantus_senc.model.state import in_evaluation_mode
 
 
 def explain(
@@ -130,8 +129,8 @@ def prepare(
     options, _ = chosen.split_keywords(method, kwargs)
     tensors = as_tensor(inputs)
     check_inputs(tensors)
-    with _explaining(model):
-        prepared = _prepare(model, as_samples(model, tensors), chosen, options)
+    check_model(model)
+    prepared = in_evaluation_mode(model, lambda: _prepare(model, as_samples(model, tensors), chosen, options))
     return functools.partial(_explain, prepared, method=method, reduce_axes=reduce_axes, keepdims=keepdims, **kwargs)
 
 
@@ -175,21 +174,17 @@ def _explain(
     check_inputs(tensors)
     check_targets(classes, len(tensors))
     check_axes(reduce_axes, tensors.ndim)
-    with _explaining(model):
-        samples = as_samples(model, tensors)
-        if prepared is None or not prepared.fits(model, chosen, options):
-            prepared = _prepare(model, samples, chosen, options)
-        classes = classes.to(samples.device, torch.int64, copy=True)
-        maps = chosen.attribute(*prepared.arguments, samples, classes, **keywords).detach()
+    check_model(model)
+
+    def attributed() -> Tensor:
+        samples, once = as_samples(model, tensors), prepared
+        if once is None or not once.fits(model, chosen, options):
+            once = _prepare(model, samples, chosen, options)
+        maps = chosen.attribute(*once.arguments, samples, classes.to(samples.device, torch.int64, copy=True), **keywords)
+        return maps.detach()
+
+    maps = in_evaluation_mode(model, attributed)
     if reduce_axes and tensors.ndim > 2:
         maps = maps.sum(tuple(reduce_axes), keepdim=keepdims)
     maps = maps.clone(memory_format=torch.contiguous_format)  # shares its memory with nothing
     return maps if isinstance(inputs, Tensor) else host_array(maps)
-
-
-@contextmanager
-def _explaining(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and gradients, whatever the caller's mode is."""
-    check_model(model)
-    with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(model):
-        yield

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from quantus_senc.explainers.put_back import attributes_as_now, run_and_put_back
+from quantus_senc.model.put_back import attributes_as_now, run_and_put_back
 
 T = TypeVar("T")
 

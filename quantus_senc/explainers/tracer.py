@@ -12,7 +12,7 @@ from torch.fx import _symbolic_trace
 from torch.nn.modules.conv import _ConvNd
 
 from quantus_senc.explainers.hooks import without_hooks
-from quantus_senc.explainers.put_back import run_and_put_back
+from quantus_senc.model.put_back import run_and_put_back
 
 T = TypeVar("T")
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from quantus_senc.model.put_back import run_and_put_back
+
 T = TypeVar("T")
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -29,15 +31,12 @@ def preserving(model: nn.Module, run: Callable[[Callable[[], None]], T]) -> T:
         Called with a function that puts the model back at once, but for evaluation mode.
     """
     snapshot = _Snapshot(model)
-    # Twice, because an interrupt may fall into the first restoration. Then the second completes it.
-    try:
-        try:
-            switch_to_evaluation(model)
-            return run(snapshot.restore)
-        finally:
-            snapshot.restore()
-    finally:
-        snapshot.restore()
+
+    def in_evaluation_mode() -> T:
+        switch_to_evaluation(model)
+        return run(snapshot.restore)
+
+    return run_and_put_back(in_evaluation_mode, snapshot.restore)
 
 
 class _Snapshot:
@@ -164,16 +163,24 @@ def hooks_removed_after(model: nn.Module) -> Iterator[None]:
                 registry.update(hooks)
 
 
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put the model in evaluation mode for a block."""
-    training = [module for module in model.modules() if module.training]
-    try:
+def in_evaluation_mode(model: nn.Module, run: Callable[[], T]) -> T:
+    """Return what `run` returns. It runs with the model in evaluation mode and with gradients, whatever modes the caller has.
+
+    Afterwards the model's training flags and torch's gradient mode are as before. Nothing else is put back.
+    """
+    grad_enabled, training = torch.is_grad_enabled(), [module for module in model.modules() if module.training]
+
+    def evaluated() -> T:
         switch_to_evaluation(model)
-        yield
-    finally:
+        with torch.inference_mode(False), torch.enable_grad():
+            return run()
+
+    def put_back() -> None:
+        torch.set_grad_enabled(grad_enabled)
         for module in training:
             module.training = True
+
+    return run_and_put_back(evaluated, put_back)
 
 
 def switch_to_evaluation(model: nn.Module) -> None:
@@ -203,12 +210,9 @@ def seeded(seed: int, run: Callable[[], T]) -> T:
         if cuda_states:
             torch.cuda.set_rng_state_all(cuda_states)
 
-    try:  # twice, as in `preserving`
-        try:
-            torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002
-            return run()
-        finally:
-            restore()
-    finally:
-        restore()
+    def with_seed() -> T:
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        return run()
+
+    return run_and_put_back(with_seed, restore)

@@ -224,9 +224,10 @@ def test_work_that_metrics_and_methods_share_is_done_once(model, images):
     compare(counting, *images, methods=["Saliency"], **kwargs)
     one, counting.samples.n = int(counting.samples.n), 0
     compare(counting, *images, methods=["Saliency", "Gradient", "InputXGradient"], **kwargs)
-    assert len(segmented) == 4 + 4
-    # For two more methods by two estimators: unmasked images, and masked images that show whether the method is random.
-    assert counting.samples.n - one <= 2 * 2 * (5 + 16)
+    assert len(segmented) == 2 * (4 + 3 * 4)  # three metrics that read the first method's run look a second time
+    # For two more methods: a first image and all four for two runs and three second looks, and for each run what shows whether
+    # the method is flawed.
+    assert counting.samples.n - one <= 2 * (5 * 5 + 2 * 73)
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 16)])
