@@ -1,0 +1,86 @@
+"""Each call of a public function leaves the model and the process as they were; otherwise the test fails."""
+
+import functools
+from contextlib import contextmanager
+
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from tests.snapshots import ModelSnapshot, ProcessSnapshot
+
+_LARGEST_MODEL = 2**22  # parameters; larger models are not looked at
+_watch = None  # of the test that runs
+
+
+class _Watch:
+    """What calls in one test have left behind."""
+
+    def __init__(self, changed_on_purpose):
+        self.changed_on_purpose = changed_on_purpose
+        self.is_in_call = False
+        self.traces = []
+
+    @contextmanager
+    def around(self, name, model):
+        """Compare the state before and after a call; calls inside of it belong to it."""
+        self.is_in_call = True
+        process, before = ProcessSnapshot(), ModelSnapshot(model) if _is_small(model) else None
+        try:
+            yield
+        finally:
+            self.is_in_call = False
+            changed = process.differences(generators="generators" not in self.changed_on_purpose)
+            if before is not None and "model" not in self.changed_on_purpose:
+                changed += before.differences()
+            self.traces += [f"{name} has changed {what}" for what in changed]
+
+
+@contextmanager
+def watching(changed_on_purpose):
+    """Watch the calls of a test. "model" and "generators" may be changed on purpose, by the test's own functions."""
+    global _watch
+    _watch, process = _Watch(changed_on_purpose), ProcessSnapshot()
+    try:
+        yield
+        traces = _watch.traces + [f"the test has changed {what}" for what in process.differences(generators=False)]
+        assert not traces, "\n".join(traces)
+    finally:
+        _watch = None
+
+
+def install():
+    """Let every call of a public function be watched. It is called before tests import the functions."""
+    import quantus_senc
+    from quantus_senc.comparison import compare
+    from quantus_senc.explainers import explain
+    from quantus_senc.metrics import base, derived
+
+    for owner, name, place in (
+        (base.SensitivityConsistency, "__call__", 1),
+        (derived.DerivedMetric, "__call__", 1),
+        (explain, "_explain", 1),  # both `explain` and what `prepare` returns call it
+        (explain.explain, "prepare", 0),
+        (compare, "compare", 0),
+    ):
+        setattr(owner, name, _watched(getattr(owner, name), place))
+    quantus_senc.compare = compare.compare
+
+
+def _watched(function, place):
+    """The same function, watched; `place` is where its model stands among the arguments."""
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        if _watch is None or _watch.is_in_call:
+            return function(*args, **kwargs)
+        model = kwargs.get("model", args[place] if len(args) > place else None)
+        with _watch.around(function.__qualname__, model):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def _is_small(model):
+    if not isinstance(model, nn.Module):
+        return False
+    return sum(one.numel() for one in model.parameters() if not is_lazy(one)) <= _LARGEST_MODEL
