@@ -30,6 +30,7 @@ class _Watch:
         finally:
             self.is_in_call = False
             changed = process.differences(generators="generators" not in self.changed_on_purpose)
+            changed = [] if "process" in self.changed_on_purpose else changed
             if before is not None and "model" not in self.changed_on_purpose:
                 changed += before.differences()
             self.traces += [f"{name} has changed {what}" for what in changed]

@@ -5,6 +5,6 @@ import os
 from hypothesis import HealthCheck, Phase, settings
 
 _ALL = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
-settings.register_profile("few", derandomize=True, database=None, phases=[Phase.explicit, Phase.generate, Phase.shrink], **_ALL)
+settings.register_profile("few", derandomize=True, database=None, phases=[Phase.explicit, Phase.generate], **_ALL)
 settings.register_profile("many", **_ALL)
 settings.load_profile(os.environ.get("SENC_FUZZ", "few"))

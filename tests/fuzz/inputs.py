@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 _TYPES = ("<f4", "<f8", "<f2", ">f4", ">f8", "<i8", ">i4", "u1")
 _LAYOUTS = ("plain", "fortran", "reversed", "every second", "tensor", "channels last")
-_VALUES = ("normal", "tied", "sparse", "constant", "zeros", *["normal"] * 5)
+_VALUES = ("normal", "tied", "sparse", "constant", "zeros", *["normal"] * 8)
 _ODD = (*[None] * 8, np.nan, np.inf, -np.inf, 0.0)
 
 

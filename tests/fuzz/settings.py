@@ -70,6 +70,7 @@ def parameters(most_masks):
 
 
 sizes = st.tuples(st.sampled_from([1, 2, 64]), st.sampled_from([1, 3, 16, "auto"]))  # batch_size and max_batch_size
+second_sizes = st.one_of(st.none(), st.none(), sizes)
 baselines = st.sampled_from([0.0, 0.0, -0.5, 1, "black", "white", "mean", "uniform", "blur", "called"])
 
 

@@ -4,6 +4,7 @@ import copy
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import strategies as st
 
@@ -18,9 +19,12 @@ from tests.fuzz.oracle import Literal, Weights
 _FEW_UNITS = 5
 
 
+pytestmark = pytest.mark.changes_on_purpose("generators")  # by methods that are random
+
+
 @dataclass(frozen=True)
 class Case:
-    """A call of parameter SenC, twice: by these strategies, in passes of these sizes."""
+    """A call of parameter SenC, or two, by these strategies, in passes of these sizes."""
 
     network: Network
     inputs: Inputs
@@ -48,7 +52,7 @@ class Case:
         return self.inputs.targets(N_CLASSES)
 
     def literal(self, model, metric, layer, readings):
-        """Weights of the masks of a layer for every image, one sample at a time; `readings` are kept for the second run."""
+        """Weights of the masks of a layer for every image, one sample at a time; `readings` are kept for another run."""
         model = copy.deepcopy(model).eval()
         normalise = metric.normalise_func if metric.normalise else None
         literal = Literal(methods.METHODS[self.method], self.softmax, metric.abs, normalise)
@@ -85,16 +89,16 @@ def parameter_cases(draw, names, double):
         layers=layers,
         softmax=draw(st.sampled_from([True, True, False])),
         parameters=parameters,
-        strategies=draw(st.sampled_from([("auto", "weights"), ("hooks", "weights"), ("auto", "hooks")])),
+        strategies=draw(st.sampled_from([("auto",), ("hooks",), ("weights",), ("auto", "weights"), ("hooks", "auto")])),
         sizes=draw(st.tuples(settings.sizes, settings.sizes)),
     )
 
 
 def check(case):
-    """Both runs are compared with the same literal weights, so that hooks and zeroed weights also agree."""
+    """All runs are compared with the same literal weights, so that hooks and zeroed weights also agree."""
     known.leave_out(case, of_data=False)
     model, readings = case.network.build(case.inputs.shape[1:]), {}
-    for strategy, sizes in zip(case.strategies, case.sizes, strict=True):
+    for strategy, sizes in zip(case.strategies, case.sizes, strict=False):
         metric, scores, messages = case.run(model, strategy, sizes)
         for layer in scores or ():
             literal = case.method != "random"
@@ -106,16 +110,16 @@ def check(case):
             assert sum(f"is NaN for {n} of {total} pairs" in message for message in messages) == bool(n)
 
 
-@limits.cases(50, 2500, case=parameter_cases(list(methods.OF_USERS), double=True))
+@limits.cases(60, 2500, case=parameter_cases(list(methods.OF_USERS), double=True))
 def test_methods_of_users(case):
     check(case)
 
 
-@limits.cases(20, 1500, case=parameter_cases(list(methods.OF_EXPLAIN), double=True))
+@limits.cases(30, 1500, case=parameter_cases(list(methods.OF_EXPLAIN), double=True))
 def test_methods_of_explain(case):
     check(case)
 
 
-@limits.cases(10, 500, case=parameter_cases(list(methods.OF_QUANTUS), double=False))
+@limits.cases(15, 500, case=parameter_cases(list(methods.OF_QUANTUS), double=False))
 def test_methods_of_quantus(case):
     check(case)
