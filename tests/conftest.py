@@ -20,7 +20,7 @@ def pytest_sessionstart():
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(request):
-    marker = request.node.get_closest_marker("changes_on_purpose")
+    marker = request.node.get_closest_marker("unwatched")
     with guard.watching(marker.args if marker else ()):
         yield
 

@@ -15,8 +15,8 @@ _watch = None  # of the test that runs
 class _Watch:
     """What calls in one test have left behind."""
 
-    def __init__(self, changed_on_purpose):
-        self.changed_on_purpose = changed_on_purpose
+    def __init__(self, unwatched):
+        self.unwatched = unwatched
         self.is_in_call = False
         self.traces = []
 
@@ -29,18 +29,17 @@ class _Watch:
             yield
         finally:
             self.is_in_call = False
-            changed = process.differences(generators="generators" not in self.changed_on_purpose)
-            changed = [] if "process" in self.changed_on_purpose else changed
-            if before is not None and "model" not in self.changed_on_purpose:
+            changed = process.differences(generators="generators" not in self.unwatched)
+            if before is not None and "model" not in self.unwatched:
                 changed += before.differences()
             self.traces += [f"{name} has changed {what}" for what in changed]
 
 
 @contextmanager
-def watching(changed_on_purpose):
-    """Watch the calls of a test. "model" and "generators" may be changed on purpose, by the test's own functions."""
+def watching(unwatched):
+    """Watch the calls of a test, but for "model", "generators", or "all", which the test's own functions may change."""
     global _watch
-    _watch, process = _Watch(changed_on_purpose), ProcessSnapshot()
+    _watch, process = _Watch(unwatched), ProcessSnapshot()
     try:
         yield
         traces = _watch.traces + [f"the test has changed {what}" for what in process.differences(generators=False)]
@@ -72,7 +71,7 @@ def _watched(function, place):
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        if _watch is None or _watch.is_in_call:
+        if _watch is None or _watch.is_in_call or "all" in _watch.unwatched:
             return function(*args, **kwargs)
         model = kwargs.get("model", args[place] if len(args) > place else None)
         with _watch.around(function.__qualname__, model):

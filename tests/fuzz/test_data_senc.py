@@ -16,7 +16,7 @@ from tests.fuzz.inputs import Inputs, some_inputs
 from tests.fuzz.models import N_CLASSES, Network, networks
 from tests.fuzz.oracle import Literal, Weights
 
-pytestmark = pytest.mark.changes_on_purpose("generators")  # by methods that are random
+pytestmark = pytest.mark.unwatched("generators")  # methods may be random
 
 
 @dataclass(frozen=True)

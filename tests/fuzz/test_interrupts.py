@@ -70,7 +70,7 @@ INSTANTS = [
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.changes_on_purpose("model", "process")  # this test looks itself
+@pytest.mark.unwatched("all")  # this test looks itself
 @pytest.mark.parametrize(("name", "instant"), INSTANTS)
 def test_nothing_is_left_behind(name, instant):
     line, model = 1 + (2 * instant + 1) * n_lines(name) // (2 * _N_INSTANTS), network()

@@ -19,7 +19,7 @@ from tests.fuzz.oracle import Literal, Weights
 _FEW_UNITS = 5
 
 
-pytestmark = pytest.mark.changes_on_purpose("generators")  # by methods that are random
+pytestmark = pytest.mark.unwatched("generators")  # methods may be random
 
 
 @dataclass(frozen=True)
