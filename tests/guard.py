@@ -39,13 +39,14 @@ class _Watch:
 def watching(unwatched):
     """Watch the calls of a test, but for "model", "generators", or "all", which the test's own functions may change."""
     global _watch
-    _watch, process = _Watch(unwatched), ProcessSnapshot()
+    around, process = _watch, ProcessSnapshot()
+    _watch = watch = _Watch(unwatched)
     try:
         yield
-        traces = _watch.traces + [f"the test has changed {what}" for what in process.differences(generators=False)]
+        traces = watch.traces + [f"the test has changed {what}" for what in process.differences(generators=False)]
         assert not traces, "\n".join(traces)
     finally:
-        _watch = None
+        _watch = around
 
 
 def install():

@@ -110,6 +110,7 @@ def check(case):
     """All runs are compared with the same literal weights, so that they also agree with each other."""
     known.leave_out(case, of_data=True)
     model, readings = case.network.build(case.inputs.shape[1:]), {}
+    given = case.features.labels(case.inputs)
     for sizes in filter(None, (case.sizes, case.other_sizes)):
         metric, scores, messages = case.run(model, sizes)
         if scores is None:
@@ -118,6 +119,9 @@ def check(case):
         weights = case.literal(model, metric, readings) if literal else [None] * len(scores)
         for record, score, one in zip(metric.sensitivities, scores, weights, strict=True):
             checks.check_record(record, score, metric, one)
+        if case.features.how == "given":
+            expected = [np.unique(labels, return_inverse=True)[1] for labels in given]
+            np.testing.assert_array_equal([record.labels.numpy() for record in metric.sensitivities], expected)
         n = np.isnan(scores).sum()
         assert sum(f"is NaN for {n} of {len(scores)} images" in message for message in messages) == bool(n)
 
