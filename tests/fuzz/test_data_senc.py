@@ -131,11 +131,11 @@ def test_methods_of_users(case):
     check(case)
 
 
-@limits.cases(40, 1500, case=data_cases(list(methods.OF_EXPLAIN), double=True))
+@limits.cases(25, 1500, case=data_cases(list(methods.OF_EXPLAIN), double=True))
 def test_methods_of_explain(case):
     check(case)
 
 
-@limits.cases(15, 500, case=data_cases(list(methods.OF_QUANTUS), double=False))
+@limits.cases(10, 500, case=data_cases(list(methods.OF_QUANTUS), double=False))
 def test_methods_of_quantus(case):
     check(case)
