@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHAPES := --jaxtyping-packages=quantus_senc.core,quantus_senc.model,quantus_senc.metrics,beartype.beartype
 
-.PHONY: demo test clean
+.PHONY: demo test fuzz clean
 
 demo: .venv/installed  ## explanation methods compared on handwritten digits
 	$(BIN)/quantus-senc demo --out demo
@@ -14,6 +14,9 @@ test: .venv/installed  ## lint, types, imports, doctests, tests, and shapes of t
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n auto --dist loadgroup
 	$(BIN)/pytest -n auto $(SHAPES) tests/core tests/metrics/test_undefined.py quantus_senc/core
+
+fuzz: .venv/installed  ## 10,000 random calls against the paper's algorithms, 1,000 interrupts, and memory: some hours
+	SENC_FUZZ=many $(BIN)/pytest -n auto tests/fuzz
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

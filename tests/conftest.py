@@ -11,6 +11,19 @@ import quantus
 import torch
 from torch import nn
 
+from tests import guard
+
+
+def pytest_sessionstart():
+    guard.install()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(request):
+    marker = request.node.get_closest_marker("unwatched")
+    with guard.watching(marker.args if marker else ()):
+        yield
+
 
 @pytest.fixture(autouse=True)
 def _seeded():

@@ -142,6 +142,7 @@ def test_random_maps_of_two_features_are_not_taken_for_the_same(seed):
     assert seen[0] >= 200
 
 
+@pytest.mark.unwatched("generators")
 def test_predictions_of_drawn_masks_are_not_those_of_listed_ones():
     def draw(model, inputs, targets, **kwargs):
         return torch.rand(inputs.shape)

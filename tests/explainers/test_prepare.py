@@ -147,6 +147,7 @@ class RefersToItself(nn.Module):
         return self.fc(torch.relu(self.conv(x)).mean((2, 3)))
 
 
+@pytest.mark.unwatched("model")
 @pytest.mark.parametrize("make", [lambda: network("ResNet18"), lambda: RefersToItself().eval()])
 def test_nothing_refers_to_the_model_after_a_call(make, x, y):
     model = make()

@@ -321,6 +321,7 @@ def test_more_masks_never_leave_features_indistinct(mask_rate):
         assert metric.standard_errors[0] > 0 or n_masks * (1 - mask_rate) < 15
 
 
+@pytest.mark.unwatched("generators")
 @pytest.mark.parametrize("run", [data, parameter])
 def test_random_methods_are_not_listed_as_if_they_had_no_error(run):
     def noisy(model, inputs, targets):

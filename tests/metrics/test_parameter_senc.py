@@ -133,6 +133,7 @@ def names(metric):
     return {layer: strategy.name for layer, strategy in metric.strategies.items()}
 
 
+@pytest.mark.unwatched("generators")
 @pytest.mark.parametrize(("name", "method"), CASES)
 def test_equals_algorithm_2_by_hooks(name, method):
     model, shape, layers, _ = MODELS[name]
@@ -347,6 +348,7 @@ def in_repeated_pieces(model, inputs, targets):
     return torch.cat([gradient(model, x.repeat(3, 1, 1, 1), y.repeat(3))[: len(x)] for x, y in pieces])
 
 
+@pytest.mark.unwatched("generators")
 @pytest.mark.parametrize(
     ("explain_func", "why"),
     [
@@ -372,6 +374,7 @@ def test_methods_that_hooks_cannot_serve(explain_func, why):
             run(model, x, y, explain_func, layers="conv1", strategy="hooks")
 
 
+@pytest.mark.unwatched("generators")
 def test_a_random_method_goes_by_hooks_if_it_is_told_to():
     metric, _ = run(
         CNN().eval(), inputs(1, 1, 8, 8), classes(1), lambda model, inputs, targets: torch.rand_like(inputs), strategy="hooks"

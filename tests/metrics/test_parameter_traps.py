@@ -101,6 +101,7 @@ def test_no_layout_is_right_for_both_the_model_and_the_method():
     assert names(metric) == {"fc": "weights"}
 
 
+@pytest.mark.unwatched("generators")
 def test_noise_that_depends_on_the_place_in_the_batch():
     torch.manual_seed(1)
     model = nn.Sequential(

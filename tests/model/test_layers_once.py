@@ -45,6 +45,7 @@ def spent(model, layer, method, x, **parameters):
 EXPLAINERS = [*(name for name in METHODS if name != "LayerGradCam"), "cam before", "cam after", "explain"]
 
 
+@pytest.mark.unwatched("generators")
 @pytest.mark.parametrize("method", EXPLAINERS)
 @pytest.mark.parametrize(("network", "layer"), [(CNN, "fc2"), (ResNet, "block2.conv2")])
 def test_sensitivities_are_those_of_zeroed_weights_and_of_hooks_alone(monkeypatch, network, layer, method):

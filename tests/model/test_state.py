@@ -88,6 +88,7 @@ def test_untouched_tensors_are_not_written():
     loss.backward()
 
 
+@pytest.mark.unwatched("generators")
 @pytest.mark.parametrize("fails_at", [1, 2, 4])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_call_that_raises_in_the_middle(fails_at, error):
