@@ -51,6 +51,8 @@ def watching(unwatched):
 
 def install():
     """Let every call of a public function be watched. It is called before tests import the functions."""
+    import sympy  # noqa: F401  torch imports it when it first traces a model, and it adds a filter of warnings
+
     import quantus_senc
     from quantus_senc.comparison import compare
     from quantus_senc.explainers import explain

@@ -97,14 +97,14 @@ def with_ties(sensitivity, tie_tolerance):
     return tied
 
 
-def rounding(n_masks, mask_rate, n_features):
+def rounding(n_masks, mask_rate, n_features, unit=2.0**-23):
     """How far rounding can move the paper's sums apart, for prediction and explanation.
 
-    Of a prediction of 1 it moves 16 units in the last place, of a similarity 160; the same for masks that are alike.
+    It moves a prediction of 1 by 16 units in the last place, a similarity by 160; and masks that are alike by the same.
     """
     variance = mask_rate * (1 - mask_rate)
     drawn, alike = 2 * n_masks * variance, 2 * (n_masks * variance) ** 2 * (1 - 2 * variance) ** max(n_features - 2, 0)
-    return 2.0**-23 * np.array([16, 160]) * np.sqrt(drawn + alike)
+    return unit * np.array([16, 160]) * np.sqrt(drawn + alike)
 
 
 def top_k_agreement(prediction, explanation, k, tie_tolerance=0.0):

@@ -41,7 +41,7 @@ class Inputs:
 
     def given(self):
         """As a user gives them, and the value of `channel_first`, which is left out where the shape tells it."""
-        array, last = self.array(), self.layout == "channels last" and len(self.shape) in (3, 4)
+        array, last = self.array(), self.layout == "channels last" and len(self.shape) > 2
         if last:
             return np.ascontiguousarray(np.moveaxis(array, 1, -1)), False
         inferred = self.layout == "plain" and len(self.shape) < 5 and self.shape[1] < min(self.spatial, default=0)

@@ -1,14 +1,8 @@
 """Interrupts at a chosen moment of a call: Ctrl-C before the n-th line of this package, Captum or torch.fx."""
 
 import sys
-import warnings
 from contextlib import contextmanager
 from functools import cache
-
-import torch
-from torch import nn
-from torch.fx import _symbolic_trace
-from torch.nn.modules import module as torch_modules
 
 _WHERE = ("/quantus_senc/", "/captum/", "/torch/fx/")
 
@@ -54,25 +48,3 @@ def interrupted(line=None):
 def _is_traced(filename):
     path = filename.replace("\\", "/")
     return any(where in path for where in _WHERE) and "/tests/" not in path
-
-
-@contextmanager
-def contained():
-    """Put back what an interrupt may leave in the process, so that it fails one test and not all that follow."""
-    functions = {name: vars(nn.Module)[name] for name in ("__call__", "__getattr__")}
-    hooks = {
-        name: value.copy() for name, value in vars(torch_modules).items() if isinstance(value, dict) and "_global_" in name
-    }
-    tracing, patcher = _symbolic_trace._is_fx_tracing_flag, _symbolic_trace.CURRENT_PATCHER
-    with warnings.catch_warnings(), torch.random.fork_rng(), torch.set_grad_enabled(torch.is_grad_enabled()):
-        try:
-            yield
-        finally:
-            if _symbolic_trace.CURRENT_PATCHER is not patcher:
-                _symbolic_trace.CURRENT_PATCHER.revert_all_patches()
-            _symbolic_trace._is_fx_tracing_flag, _symbolic_trace.CURRENT_PATCHER = tracing, patcher
-            for name, function in functions.items():
-                setattr(nn.Module, name, function)
-            for name, before in hooks.items():
-                vars(torch_modules)[name].clear()
-                vars(torch_modules)[name].update(before)

@@ -124,12 +124,13 @@ OF_USERS = {
 }
 OF_EXPLAIN = {
     f"explain {name}": functools.partial(explain, method=name)
-    for name in ("Saliency", "Gradient", "InputXGradient", "IntegratedGradients", "SmoothGrad", "GuidedBackprop", "DeepLift",
-                 "LRP", "GradCAM")
-}  # fmt: skip
+    for name in ("Saliency", "Gradient", "InputXGradient", "GuidedBackprop", "DeepLift", "LRP", "GradCAM")
+} | {
+    "explain IntegratedGradients": functools.partial(explain, method="IntegratedGradients", n_steps=4),
+    "explain SmoothGrad": functools.partial(explain, method="SmoothGrad", n_samples=3),
+}
 OF_QUANTUS = {
     f"quantus {name}": functools.partial(quantus.explain, method=name)
     for name in ("Saliency", "InputXGradient", "IntegratedGradients")
 }
 METHODS = OF_USERS | OF_EXPLAIN | OF_QUANTUS
-LOOKS_AT_BATCH = ("minus mean of batch", "beside others")

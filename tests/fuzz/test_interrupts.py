@@ -10,7 +10,7 @@ from torch import nn
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, compare, explain
 from tests.conftest import inputs
 from tests.fuzz import limits
-from tests.fuzz.interrupts import contained, interrupted
+from tests.fuzz.interrupts import interrupted
 from tests.snapshots import ModelSnapshot, ProcessSnapshot
 
 X, Y = inputs(2, 1, 6, 6), np.array([0, 2])
@@ -59,24 +59,14 @@ def n_lines(name):
     return lines.count
 
 
-# Interrupts while the model, or the functions that torch.fx has replaced, are being put back.
-KNOWN = {("compare", 1), ("compare", 3), ("DeepLift", 1)} if not limits.MANY else set()
-UNMENDED = pytest.mark.xfail(strict=False, reason="an interrupt while the state is put back leaves a part of it")
-INSTANTS = [
-    pytest.param(name, instant, marks=[UNMENDED] * ((name, instant) in KNOWN))
-    for name in CALLS
-    for instant in range(_N_INSTANTS)
-]
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.unwatched("all")  # this test looks itself
-@pytest.mark.parametrize(("name", "instant"), INSTANTS)
+@pytest.mark.parametrize("instant", range(_N_INSTANTS))
+@pytest.mark.parametrize("name", CALLS)
 def test_nothing_is_left_behind(name, instant):
     line, model = 1 + (2 * instant + 1) * n_lines(name) // (2 * _N_INSTANTS), network()
     before, process = ModelSnapshot(model), ProcessSnapshot()
-    with contained():
-        with interrupted(line) as lines, pytest.raises(KeyboardInterrupt):
-            CALLS[name](model)
-        left = before.differences() + process.differences()
+    with interrupted(line) as lines, pytest.raises(KeyboardInterrupt):
+        CALLS[name](model)
+    left = before.differences() + process.differences()
     assert not left, f"interrupted at {lines.place}: {left}"

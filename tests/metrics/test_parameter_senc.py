@@ -121,7 +121,8 @@ def expected_of(model, x, y, explain_func, layer, n_units, seed, n_masks, mask_r
         return explain_func(model, torch.tensor(x)[None], torch.tensor([y]))[0].detach().numpy()
 
     masks = philox.keep_masks(seed, philox.layer_stream(layer), n_masks, n_units, mask_rate)
-    return reference.parameter_senc(model, x, y, explain_one, layer, masks, reference.rounding(n_masks, mask_rate, n_units))
+    tie_tolerance = reference.rounding(n_masks, mask_rate, n_units, np.finfo(x.dtype).eps)
+    return reference.parameter_senc(model, x, y, explain_one, layer, masks, tie_tolerance)
 
 
 def run(model, x, y, explain_func=gradient, call=None, **parameters):
