@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHAPES := --jaxtyping-packages=quantus_senc.core,quantus_senc.model,quantus_senc.metrics,beartype.beartype
 
-.PHONY: demo test fuzz clean
+.PHONY: demo test fuzz devices clean
 
 demo: .venv/installed  ## explanation methods compared on handwritten digits
 	$(BIN)/quantus-senc demo --out demo
@@ -18,6 +18,16 @@ test: .venv/installed  ## lint, types, imports, doctests, tests, and shapes of t
 fuzz: .venv/installed  ## 10,000 random calls against the paper's algorithms, 1,000 interrupts, and memory: some hours
 	SENC_FUZZ=many $(BIN)/pytest -n auto tests/fuzz
 
+devices: .venv-xla/installed  ## tests of a second device, XLA on the CPU: 4 GB to download, half an hour
+	PJRT_DEVICE=CPU SENC_TEST_DEVICE=xla:0 .venv-xla/bin/pytest -n auto tests/devices
+
+.venv-xla/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-xla
+	.venv-xla/bin/pip install --quiet torch==2.9.0 torch-xla==2.9.0
+	grep -v ^torch== constraints.txt > .venv-xla/constraints.txt
+	.venv-xla/bin/pip install --quiet --constraint .venv-xla/constraints.txt --editable ".[dev]"
+	touch $@
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
@@ -25,4 +35,4 @@ fuzz: .venv/installed  ## 10,000 random calls against the paper's algorithms, 1,
 	touch $@
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-xla demo

@@ -61,6 +61,8 @@ def _sorted_ranks(
 def _with_ties(differs: Bool[Tensor, "*n w"]) -> Float32[Tensor, "*n v"]:
     """Centred ranks in ascending order, from where the next value differs."""
     group = torch.zeros(*differs.shape[:-1], differs.shape[-1] + 1, dtype=torch.int64, device=differs.device)
+    if differs.shape[-1] == 0:  # XLA has no cumulative sum of nothing
+        return group.float()
     torch.cumsum(differs, -1, dtype=torch.int64, out=group[..., 1:])
     one = torch.ones((), dtype=torch.float32, device=group.device)
     sizes = torch.zeros_like(group, dtype=torch.float32).scatter_add_(-1, group, one.expand_as(group))

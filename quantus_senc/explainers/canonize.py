@@ -8,7 +8,7 @@ import torch
 from captum.attr._utils.lrp_rules import PropagationRule
 from torch import Tensor, nn
 
-from quantus_senc.core.same_result import same_predictions
+from quantus_senc.core.same_result import coarsely_same_attributions, same_predictions
 from quantus_senc.explainers.graph import TracedModel, clone_module_inputs, tensor_of, trace
 from quantus_senc.explainers.hooks import check_hooks, copy_hooks, refuse_changes, without_hooks
 
@@ -147,11 +147,32 @@ def _check_predictions(copy: CanonicalCopy, inputs: Tensor, method: str) -> None
     expected, predicted = without_hooks(copy.model, lambda: _predictions(copy, inputs))
     if not isinstance(expected, Tensor):
         raise ValueError(f"{name} returned a {type(expected).__name__}; it must return (B, classes)")
-    if predicted.shape != expected.shape or not same_predictions(expected, predicted).all():
+    same = predicted.shape == expected.shape and bool(same_predictions(expected, predicted).all())
+    if same and copy.rules is None:  # custom autograd functions and torch.no_grad() leave no trace in a graph
+        gradients = without_hooks(copy.model, lambda: _gradients(copy, inputs))
+        same = gradients is None or bool(coarsely_same_attributions(*gradients).all())
+    if not same:
         raise ValueError(
             f"method={method!r} needs every nonlinearity as a module, but {name} rewritten so predicts otherwise: its path "
             f"depends on something else than the input; {_OTHER_METHOD}"
         )
+
+
+def _gradients(copy: CanonicalCopy, inputs: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The gradients of the model, and of its copy."""
+
+    def of(network: nn.Module) -> Tensor:
+        given = inputs.detach().clone().requires_grad_()
+        outputs = network(given.clone())
+        weights = torch.arange(1, outputs.shape[1] + 1).to(outputs)
+        (gradient,) = torch.autograd.grad((outputs * weights).sum(), given, allow_unused=True)
+        return torch.zeros_like(given).flatten(1) if gradient is None else gradient.flatten(1)
+
+    with copy.synchronized() as network, torch.enable_grad():
+        try:
+            return of(copy.model), of(network)
+        except RuntimeError:  # a model that works in place where it must not has no gradients
+            return None
 
 
 @torch.no_grad()

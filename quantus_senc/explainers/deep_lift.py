@@ -1,6 +1,7 @@
 """DeepLift: the gradients of nonlinear modules are replaced by multipliers (Rescale rule)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -62,22 +63,33 @@ def deep_lift(copy: CanonicalCopy, inputs: Tensor, targets: Tensor, *, baseline:
 
 
 class _Multipliers:
-    """Hooks of a module that replace its gradient in the second pass by the multipliers of its rule."""
+    """Hooks of a module that replace its gradient in the second pass by the multipliers of its rule.
+
+    They are hooks of its input and output, since those of modules (`register_full_backward_hook`) make torch 2.13 compute wrong
+    gradients of a batch norm that follows, where channels come last in memory.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         self.passes: list[_Pass] = []
+        self.grad_output: Tensor | None = None
         module.register_forward_hook(self._note)
-        module.register_full_backward_hook(self._replace)
 
-    def _note(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+    def _note(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
         self.passes.append(_Pass(args[0].detach(), output.detach()))
+        if not args[0].requires_grad:
+            return None
+        args[0].register_hook(partial(self._replace, module))
+        output.register_hook(self._keep)
+        return output.clone()  # whose hooks, those of the next module, come before those of the output
 
-    def _replace(self, module: nn.Module, grad_inputs: Any, grad_outputs: Any) -> tuple[Tensor] | None:
-        if grad_inputs[0] is None:
+    def _keep(self, grad_output: Tensor) -> None:
+        self.grad_output = grad_output
+
+    def _replace(self, module: nn.Module, grad_input: Tensor) -> Tensor | None:
+        if self.grad_output is None:
             return None
         reference, sample = self.passes
-        multipliers = _RULES[type(module)](module, reference, sample, grad_inputs[0], grad_outputs[0])
-        return (multipliers.to(grad_inputs[0].dtype),)
+        return _RULES[type(module)](module, reference, sample, grad_input, self.grad_output).to(grad_input.dtype)
 
 
 def _change(values: Tensor, reference: Tensor) -> Tensor:

@@ -71,6 +71,7 @@ def trace(model: nn.Module) -> TracedModel:
     """
     root = SingleInput(model)
     traced = TracedModel(fx.GraphModule(root, Tracer(root).record()))
+    _check_statements(traced.network)
     traced.network.graph.eliminate_dead_code()
     for index, node in enumerate(list(traced.network.graph.nodes)):
         _rewrite(traced, node, f"node_{index}")
@@ -104,6 +105,16 @@ def _rewrite(traced: TracedModel, node: fx.Node, name: str) -> None:
         node.target = str(node.target)[:-1]
     elif node.op == "call_function" and node.target in _OUT_OF_PLACE:
         node.target = _OUT_OF_PLACE[node.target]
+
+
+def _check_statements(network: fx.GraphModule) -> None:
+    """Raise ValueError for an operation in place whose result is not used: the graph would lose what it does to its input."""
+    for node in network.graph.nodes:
+        inplace = node.kwargs.get("inplace") is True or node.target in _OUT_OF_PLACE
+        inplace |= node.op == "call_method" and _is_in_place(str(node.target))
+        inplace |= node.op == "call_module" and getattr(network.get_submodule(str(node.target)), "inplace", False)
+        if inplace and not node.users:
+            raise ValueError(f"{node.target} works in place, and its result is not used: write x = f(x) instead of f(x)")
 
 
 def _name_in_model(node: fx.Node) -> str:

@@ -1,7 +1,6 @@
 """Guided Backprop."""
 
-from typing import Any
-
+import torch
 from torch import Tensor, nn
 
 from quantus_senc.explainers.canonize import CanonicalCopy, canonize
@@ -26,7 +25,7 @@ def guided_backprop(copy: CanonicalCopy, inputs: Tensor, targets: Tensor) -> Ten
     """
     with copy.synchronized() as network:
         for module in _relus(copy):
-            module.register_full_backward_hook(_positive)
+            module.register_forward_hook(_pass_back_positive)
         return gradient(network, inputs, targets)
 
 
@@ -34,5 +33,7 @@ def _relus(copy: CanonicalCopy) -> list[nn.Module]:
     return [module for module in copy.traced.network.children() if isinstance(module, nn.ReLU)]
 
 
-def _positive(module: nn.Module, grad_inputs: Any, grad_outputs: Any) -> tuple[Tensor | None]:
-    return (None if grad_inputs[0] is None else grad_inputs[0].relu(),)
+def _pass_back_positive(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+    # A hook of the output: those of modules are not to be trusted, see `deep_lift`. What is not positive stays so in the ReLU.
+    if output.requires_grad:
+        output.register_hook(torch.relu)

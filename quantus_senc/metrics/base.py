@@ -1,5 +1,6 @@
 """What data and parameter SenC share: how Quantus calls them, and what users read of them."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -126,7 +127,7 @@ class SensitivityConsistency(BatchedMetric):
         call = dict(locals())
         self.sensitivities, self.standard_errors, self.evaluation_scores = [], [], []
         explained, images = self._arguments(call)
-        known, run = self.known(call), LastRun(call, self._parameters())
+        known, run = self.known(call), LastRun(call, self.parameters())
         self._last_run = LastRun()
         self.sensitivities = preserving(
             model, lambda restore: self.evaluate_images(explained, images, known, run.evidence, restore)
@@ -207,7 +208,9 @@ class SensitivityConsistency(BatchedMetric):
         """The standard errors of the scores as a metric of its own, which reads this metric's last run."""
         return StandardError(self)
 
-    def last_sensitivities(self, call: Mapping[str, Any], *, but: Iterable[str] = ()) -> Any:
+    def last_sensitivities(
+        self, call: Mapping[str, Any], *, parameters: Mapping[str, Any] | None = None, but: Iterable[str] = ()
+    ) -> Any:
         """The records of the last run, if it had these arguments and the parameters as they are now; else None.
 
         What cannot be compared by value is looked at a second time: features, baselines, predictions and explanations of the
@@ -217,16 +220,21 @@ class SensitivityConsistency(BatchedMetric):
         ----------
         call
             The arguments of a call of the metric, by name.
+        parameters
+            The parameters of another metric that the run must have had, too.
         but
             Names of parameters that may differ.
         """
         run = self._last_run
-        if not run.is_of(call, self._parameters(), but=but):
+        if not (run.had(parameters or {}, but=but) and run.is_of(call, self.parameters(), but=but)):
             return None
-        explained, images = self._arguments(call)
+        looking = copy.copy(self)  # whose attributes and warnings nobody sees
+        looking._disable_warnings = True
+        explained, images = looking._arguments(call)
         known = self.certain(run.records)
-        seen = preserving(call["model"], lambda restore: self.second_look(explained, images, known, restore))
+        seen = preserving(call["model"], lambda restore: looking.second_look(explained, images, known, restore))
         return run.records if seen == run.evidence else None
 
-    def _parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of `__init__` as they are now, by name."""
         return {name: getattr(self, name) for name in parameter_names(type(self), "__init__") if hasattr(self, name)}

@@ -15,12 +15,12 @@ from tqdm.auto import tqdm
 from quantus_senc.metrics.image_batch import Batch, Images
 from quantus_senc.metrics.last_run import Evidence
 from quantus_senc.metrics.method_check import DEPENDENT, method_flaw
-from quantus_senc.metrics.score_warnings import DISAGREEMENT, one_by_one_warning, score_warnings
+from quantus_senc.metrics.score_warnings import DISAGREEMENT, HOOKS_LEFT, one_by_one_warning, score_warnings
 from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.pass_size import BatchLimit
 from quantus_senc.model.retain_heap import retain_heap
 from quantus_senc.model.shared_pass import SharedPass, SharedPassDiffers
-from quantus_senc.model.state import make_reproducible
+from quantus_senc.model.state import make_reproducible, n_hooks
 from quantus_senc.model.warn import warn
 
 
@@ -95,7 +95,9 @@ class BatchedMetric(Metric[list[float]]):
         make_reproducible(explained.device)
         explained.check_targets(images.x, images.y)
         prepared = self.prepare(explained, images.x, images.y, images.labels, known)
+        before = n_hooks(explained.model)
         explained, load = explained.prepared(images.x).tried(images.x, images.y)
+        self._warn([HOOKS_LEFT] * (n_hooks(explained.model) > before))
         return explained, BatchLimit(self.max_batch_size, load, explained.device, restore), prepared
 
     def _warn(self, messages: list[str]) -> None:

@@ -188,7 +188,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
 
     def known(self, call: Mapping[str, Any]) -> tuple[list[Sensitivity] | None, bool]:
         """Records of an earlier run on the same images, and whether they are of the same explanation method."""
-        records = None if self._source is None else self._source.last_sensitivities(call, but=_OF_ESTIMATOR)
+        source, but = self._source, _OF_ESTIMATOR
+        records = None if source is None else source.last_sensitivities(call, parameters=self.parameters(), but=but)
         return (call["predictions"], False) if records is None else (records, True)
 
     def certain(self, records: list[Sensitivity]) -> tuple[list[Sensitivity], bool] | None:
@@ -251,7 +252,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         return run.records(masked.weigh)
 
     def checked_samples(self, batch: Batch, prepared: Features) -> tuple[Tensor, Tensor]:
-        """The first images, as they are and masked."""
+        """Images as they are, and masked."""
         return self._masked(batch, prepared).samples(self.seed, self.mask_rate, prepared.free.shape[1])
 
     def _masked(self, batch: Batch, prepared: Features) -> MaskedInputs:

@@ -91,6 +91,12 @@ class Batch:
         """Their indices in the call, on the model's device."""
         return torch.arange(self.images.start, self.images.stop, device=self.inputs.device)
 
+    def various(self, n: int) -> Int64[Tensor, " n"]:
+        """The indices in this batch of at most n images: the first of each class, then others."""
+        first = (self.targets[:, None] == self.targets).int().argmax(1)
+        is_other = first != torch.arange(len(self), device=first.device)
+        return is_other.int().argsort(stable=True)[:n]
+
     def unperturbed(self, labels: Int64[Tensor, "B *spatial"] | None = None) -> Unperturbed:
         """What the records need to know of the images."""
         predictions, unranked = self.originals.predictions.cpu().double(), self.originals.unranked.cpu()

@@ -15,6 +15,7 @@ _VALUES = (
     *("x_batch", "y_batch", "explain_func_kwargs", "channel_first", "model_predict_kwargs", "softmax", "device"),
     *("batch_size", "custom_batch"),
 )
+_DEEPEST = 100  # collection within collections that is looked at
 
 
 class Evidence(dict[Any, Any]):
@@ -62,9 +63,12 @@ class LastRun:
         but
             Names of parameters that may differ.
         """
+        return self.records is not None and self.had(parameters, but=but) and _arguments(call) == self._arguments
+
+    def had(self, parameters: Mapping[str, Any], *, but: Iterable[str] = ()) -> bool:
+        """Say whether the run had these parameters."""
         now = _parameters({name: value for name, value in parameters.items() if name not in but})
-        same = all(self._parameters.get(name) == value for name, value in now.items())
-        return self.records is not None and same and _arguments(call) == self._arguments
+        return all(self._parameters.get(name) == value for name, value in now.items())
 
     def __reduce__(self) -> tuple[type["LastRun"], tuple[()]]:
         return LastRun, ()
@@ -82,24 +86,44 @@ def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _state(model: nn.Module) -> Any:
     """The attributes of all modules, with weights, buffers and hooks by value; other objects are the same or not."""
-    return [(name, type(module), _value(vars(module), _Same)) for name, module in model.named_modules()]
+    tensors = [*model.named_parameters(), *model.named_buffers()]  # scripted modules have them not among their attributes
+    return _value([tensors, *((name, type(module), vars(module)) for name, module in model.named_modules())], _Same)
 
 
-def _value(value: Any, other: Callable[[Any], Any]) -> Any:
-    """A stand-in that is equal for equal values; `other` makes those of values that cannot be compared."""
+def _value(value: Any, other: Callable[[Any], Any], within: tuple[int, ...] = ()) -> Any:
+    """A stand-in that is equal for equal values; `other` makes those of values that cannot be compared.
+
+    Parameters
+    ----------
+    within
+        The collections that the value is in.
+    """
     if isinstance(value, _PLAIN):
         return type(value), value
+    if isinstance(value, Tensor | np.ndarray | np.generic):
+        return _digest(value) or other(value)
+    if id(value) in within or len(within) > _DEEPEST:
+        return other(value)
+    within += (id(value),)
     if isinstance(value, dict):
-        items = [(repr(key), _value(item, other)) for key, item in value.items()]
-        return [type(value), *sorted(items, key=lambda item: item[0])]
+        keys = [_value(key, other, within) for key in value]
+        return [type(value), *zip(keys, (_value(item, other, within) for item in value.values()), strict=True)]
     if isinstance(value, list | tuple):
-        return [type(value), *(_value(item, other) for item in value)]
-    if isinstance(value, Tensor):
-        value = host_array(value)
-    if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
-        array = np.ascontiguousarray(value)
-        return array.dtype.str, array.shape, hashlib.sha256(array.data).hexdigest()
+        return [type(value), *(_value(item, other, within) for item in value)]
+    if isinstance(value, set | frozenset) and all(isinstance(item, _PLAIN) for item in value):
+        return value.copy()
     return other(value)
+
+
+def _digest(values: Tensor | np.ndarray | np.generic) -> tuple[str, tuple[int, ...], str] | None:
+    """Type, shape and a hash of the values; None for those that have no plain memory."""
+    try:
+        array = np.ascontiguousarray(host_array(values))
+        if array.dtype.hasobject:
+            return None
+        return array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).hexdigest()
+    except (NotImplementedError, RuntimeError, TypeError, ValueError):  # meta, quantised, nested and lazy tensors, for instance
+        return None
 
 
 class _Same:

@@ -39,13 +39,12 @@ class MaskedInputs:
         return changed_features(self.batch.inputs, self.labels, self.baselines, n_features)
 
     def samples(self, seed: int, mask_rate: float, n_features: int) -> tuple[Float[Tensor, "n *shape"], Int64[Tensor, " n"]]:
-        """The first images as they are, and under some masks, with their classes."""
-        device = self.labels.device
-        images = torch.arange(_N_SAMPLES, device=device)
-        images, numbers = images % len(self.batch), images // len(self.batch)
+        """Various images as they are, and under some masks, with their classes."""
+        various, numbers = self.batch.various(_N_SAMPLES), torch.arange(_N_SAMPLES, device=self.labels.device)
+        images, numbers = various[numbers % len(various)], numbers // len(various)
         masks = keep_masks(seed, self.batch.start + images, numbers, n_features, mask_rate)
-        inputs = torch.cat([self.batch.inputs[:_N_SAMPLES], self._perturb(images, masks)])
-        return inputs, torch.cat([self.batch.targets[:_N_SAMPLES], self.batch.targets[images]])
+        inputs = torch.cat([self.batch.inputs[various], self._perturb(images, masks)])
+        return inputs, torch.cat([self.batch.targets[various], self.batch.targets[images]])
 
     def weigh(self, pairs: Pairs, told: Callable[[int], object]) -> tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]:
         """Weights of masked images, and whether their attributions are constant."""

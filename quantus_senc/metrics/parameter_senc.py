@@ -23,6 +23,7 @@ from quantus_senc.metrics.units import layer_stream, n_units
 from quantus_senc.model.explained_model import ExplainedModel
 
 _LOOK = 64  # images that show which layers a model uses
+_N_CHECKED = 8  # images that show whether the method is a function of the input alone
 _N_OWN = 3  # masks of the run on which hooks are compared with zeroed weights
 
 
@@ -203,8 +204,9 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         return [dict(zip(records, of_image, strict=True)) for of_image in zip(*records.values(), strict=True)]
 
     def checked_samples(self, batch: Batch, prepared: dict[str, _Layer]) -> tuple[Tensor, Tensor]:
-        """The images."""
-        return batch.inputs, batch.targets
+        """Some of the images."""
+        various = batch.various(_N_CHECKED)
+        return batch.inputs[various], batch.targets[various]
 
     def _layer_records(self, batch: Batch, layer: _Layer) -> list[Sensitivity]:
         """The records of one layer: by hooks where these are shown to be right, and by zeroed weights elsewhere."""

@@ -9,6 +9,11 @@ DISAGREEMENT = (
     "computes a_batch with the default method where xai_methods is a dict of dicts; a method that draws at random never "
     "agrees.)"
 )
+HOOKS_LEFT = (
+    "explain_func has left hooks in the model at its first call. They are removed at the end of this call, because the model "
+    "is put back as it was. A method that relies on them would see nothing at the next call: let it add them before the call, "
+    "or at each call of explain_func."
+)
 _BELOW_ZERO = (
     "With softmax=False the mean of 1 - confidence change is below 0 for {} of {} {}. The noise that the paper's two sums "
     "share then anticorrelates them, and scores can be strongly negative whatever the explanation does. Use "

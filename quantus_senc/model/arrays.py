@@ -81,8 +81,9 @@ def model_device(model: nn.Module) -> torch.device:
 
 
 def model_precision(model: nn.Module) -> torch.dtype:
-    """What most of a model's tensors have; single precision for a model that has none."""
-    precisions = Counter(tensor.dtype for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point())
+    """What most of a model's parameters have, or else its buffers; single precision for a model that has none."""
+    floats = [[one.dtype for one in tensors if one.is_floating_point()] for tensors in (model.parameters(), model.buffers())]
+    precisions = Counter(floats[0] or floats[1])
     return precisions.most_common(1)[0][0] if precisions else torch.float32
 
 

@@ -75,8 +75,8 @@ class ExplainedModel:
         return self.device.type == "cuda" and (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
 
     def inputs(self, x_batch: np.ndarray) -> Float[Tensor, "B *shape"]:
-        """A copy of the inputs in the model's precision."""
-        return torch.tensor(x_batch, dtype=model_precision(self.model), device=self.device)
+        """A copy of the inputs in the model's precision, that lies in memory in the order of its axes."""
+        return torch.tensor(np.ascontiguousarray(x_batch), dtype=model_precision(self.model), device=self.device)
 
     def batch(self, x_batch: np.ndarray, y_batch: np.ndarray) -> tuple[Float[Tensor, "B *shape"], Int64[Tensor, " B"]]:
         """Copies of inputs and of the classes to explain."""

@@ -1,6 +1,6 @@
 """A model that comes out of a call as it went in, whatever happens in between."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -45,47 +45,60 @@ class _Snapshot:
     def __init__(self, model: nn.Module) -> None:
         self.grad_enabled = torch.is_grad_enabled()
         self.cudnn_deterministic = torch.backends.cudnn.deterministic
-        self.modules = [(module, module.training, dict(vars(module))) for module in model.modules()]
-        known: set[int] = set()
-        self.contents = [one for _, _, attributes in self.modules for one in _contents(attributes.values(), known)]
+        self.modules = [(module, type(module), dict(vars(module))) for module in model.modules()]
+        self.training = [(module, module.training) for module in model.modules() if hasattr(module, "training")]
+        values = [value for _, _, attributes in self.modules for value in attributes.values()]
+        # Scripted modules have their tensors not among their attributes.
+        self.contents = list(_contents([*values, *model.parameters(), *model.buffers()]))
 
     def restore(self) -> None:
         torch.set_grad_enabled(self.grad_enabled)
         if torch.backends.cudnn.deterministic != self.cudnn_deterministic:
             torch.backends.cudnn.deterministic = self.cudnn_deterministic
-        for module, training, attributes in self.modules:
+        for module, kind, attributes in self.modules:
+            if type(module) is not kind:
+                module.__class__ = kind
             current = vars(module)
             for name in set(current) - set(attributes):
                 del current[name]
             current.update(attributes)
+        for module, training in self.training:
             module.training = training
         for content in self.contents:
             content.restore()
 
 
-def _contents(values: Any, known: set[int]) -> "Iterator[_Collection | _TensorState | _ArrayState]":
+def _contents(values: Iterable[Any]) -> "Iterator[_Collection | _TensorState | _ArrayState]":
     """The collections, tensors and arrays among values and within their collections, each once."""
-    for value in values:
+    waiting, known = list(values), set()
+    while waiting:
+        value = waiting.pop()
         if id(value) in known:
             continue
         known.add(id(value))
         if isinstance(value, Tensor):
-            if value.layout is torch.strided and not is_lazy(value):
+            if _has_plain_memory(value):
                 yield _TensorState(value)
         elif isinstance(value, np.ndarray):
             yield _ArrayState(value)
-        elif isinstance(value, dict | list | set):
-            yield _Collection(value)
-            yield from _contents(value.values() if isinstance(value, dict) else value, known)
-        elif isinstance(value, tuple):
-            yield from _contents(value, known)
+        elif isinstance(value, dict | list | set | tuple):
+            waiting += value.values() if isinstance(value, dict) else value
+            if not isinstance(value, tuple):
+                yield _Collection(value)
+
+
+def _has_plain_memory(tensor: Tensor) -> bool:
+    unusual = (
+        is_lazy(tensor) or tensor.is_meta or tensor.is_quantized or tensor.is_nested or tensor.is_conj() or tensor.is_neg()
+    )
+    return tensor.layout is torch.strided and not unusual
 
 
 class _Collection:
     """The items of a dict, a list or a set."""
 
     def __init__(self, value: Any) -> None:
-        self.value, self.items = value, value.copy()
+        self.value, self.items = value, next(kind for kind in (dict, list, set) if isinstance(value, kind))(value)
 
     def restore(self) -> None:
         if _same_items(self.value, self.items):
@@ -114,7 +127,7 @@ class _ArrayState:
         self.array, self.values = array, array.copy()
 
     def restore(self) -> None:
-        if self.array.dtype.hasobject or self.array.tobytes() != self.values.tobytes():
+        if self.array.tobytes() != self.values.tobytes():  # of objects, where they are in memory
             self.array[...] = self.values
 
 
@@ -126,7 +139,8 @@ class _TensorState:
         self.value = tensor.detach().clone()
         self.requires_grad = tensor.requires_grad
         self.grad = tensor.grad if tensor.is_leaf else None
-        self.grad_value = None if self.grad is None else self.grad.detach().clone()
+        is_dense = self.grad is not None and self.grad.layout is torch.strided
+        self.grad_value = self.grad.detach().clone() if self.grad is not None and is_dense else None
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -149,6 +163,11 @@ def _put_back(tensor: Tensor, value: Tensor) -> None:
         tensor.copy_(value)
 
 
+def n_hooks(model: nn.Module) -> int:
+    """How many hooks the modules of a model have."""
+    return sum(len(vars(module).get(name, ())) for module in model.modules() for name in _HOOKS)
+
+
 @contextmanager
 def hooks_removed_after(model: nn.Module) -> Iterator[None]:
     """Remove at the end the hooks that were added to the model during a block: a method may forget one at each call."""
@@ -168,7 +187,10 @@ def in_evaluation_mode(model: nn.Module, run: Callable[[], T]) -> T:
 
     Afterwards the model's training flags and torch's gradient mode are as before. Nothing else is put back.
     """
-    grad_enabled, training = torch.is_grad_enabled(), [module for module in model.modules() if module.training]
+    grad_enabled, training = (
+        torch.is_grad_enabled(),
+        [module for module in model.modules() if getattr(module, "training", False)],
+    )
 
     def evaluated() -> T:
         switch_to_evaluation(model)
@@ -186,7 +208,7 @@ def in_evaluation_mode(model: nn.Module, run: Callable[[], T]) -> T:
 def switch_to_evaluation(model: nn.Module) -> None:
     """Put the model in evaluation mode without calling its `eval`, which may do more."""
     for module in model.modules():
-        if module.training:
+        if getattr(module, "training", False):
             module.training = False
 
 

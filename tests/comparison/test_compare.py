@@ -227,7 +227,7 @@ def test_work_that_metrics_and_methods_share_is_done_once(model, images):
     assert len(segmented) == 2 * (4 + 3 * 4)  # three metrics that read the first method's run look a second time
     # For two more methods: a first image and all four for two runs and three second looks, and for each run what shows whether
     # the method is flawed.
-    assert counting.samples.n - one <= 2 * (5 * 5 + 2 * 73)
+    assert counting.samples.n - one <= 2 * (5 * 5 + 2 * 105)
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 16)])

@@ -50,7 +50,7 @@ def test_features_at_the_baseline_make_no_masked_images(estimator, tolerance):
     method = Explained()
     metric = DataSensitivityConsistency(600, 0.5, estimator, tolerance, disable_warnings=True)
     metric(table_model(8), x, classes(1), explain_func=method)
-    method_check = 2 * 5 + (1 + 32) + 2 * 5 + 5  # one image and four masked ones; see test_evaluate
+    method_check = 2 * 5 + 5 * 5 + 5 + (1 + 16)  # one image and four masked ones; see test_evaluate
     rows = method.rows()[1 + 1 + method_check :]
     assert len(rows) == len(set(rows)) == 2**3
 

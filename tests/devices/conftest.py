@@ -10,8 +10,10 @@ NAME = os.environ.get("SENC_TEST_DEVICE", "cuda")
 
 def _available():
     try:
+        if NAME.startswith("xla"):
+            import torch_xla  # noqa: F401  which registers the device
         torch.zeros(1, device=NAME)
-    except (AssertionError, RuntimeError, NotImplementedError):
+    except (AssertionError, ImportError, RuntimeError, NotImplementedError):
         return False
     return True
 

@@ -89,12 +89,17 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
+@pytest.fixture(params=VALUES.values(), ids=VALUES.keys())
+def values(device, request):
+    if device.type == "xla" and request.param is VALUES["denormal"]:
+        pytest.skip("XLA takes numbers this small for zero")
+    return request.param
+
+
 def test_ranks_are_the_same(device, values):
     same(centred_ranks, device, values)
 
 
-@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
 def test_rank_correlations_are_the_same(device, values):
     ranks = centred_ranks(values.roll(1, -1))
     rho, constant = rank_correlation(ranks, values)

@@ -129,8 +129,8 @@ class Rereading(nn.Module):
 
     def forward(self, x):
         hidden = self.fc(x)
-        hidden.relu_()
-        return hidden
+        changed = hidden.relu_()
+        return hidden + changed
 
 
 def test_copy_that_predicts_otherwise_is_an_error():
@@ -297,3 +297,57 @@ def test_hooks_stay_in_their_order_and_are_called_again(x, y):
     del calls[:]
     model(x)
     assert calls == ["first", "second"]
+
+
+class ClampsInPlace(nn.Module):
+    """A statement whose result is not used, which changes large inputs only."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = x * 1.0
+        x.clamp_(-1, 1)
+        return self.fc(x)
+
+
+class Rounded(torch.autograd.Function):
+    """Rounds forward, and passes the gradient straight through."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.round()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+class OwnGradient(nn.Module):
+    def __init__(self, of_function):
+        super().__init__()
+        self.fc, self.of_function = nn.Linear(4, 3), of_function
+
+    def forward(self, x):
+        if self.of_function:
+            return self.fc(Rounded.apply(3 * x))
+        with torch.no_grad():
+            gate = x.sigmoid()
+        return self.fc(x * gate)
+
+
+@pytest.mark.parametrize("method", ["GuidedBackprop", "DeepLift", "LRP"])
+def test_statements_in_place_are_refused(method):
+    x = torch.rand(2, 4)
+    with pytest.raises(ValueError, match="clamp_ works in place, and its result is not used"):
+        explain(ClampsInPlace().eval(), x, torch.tensor([0, 1]), method=method)
+
+
+@pytest.mark.filterwarnings("ignore:.*no ReLU", "ignore:.*no rule")
+@pytest.mark.parametrize("of_function", [True, False])
+@pytest.mark.parametrize("method", ["GuidedBackprop", "DeepLift"])
+def test_gradients_that_a_graph_does_not_see_are_refused(method, of_function):
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match="rewritten so"):
+        explain(OwnGradient(of_function).eval(), torch.rand(2, 4), torch.tensor([0, 1]), method=method)

@@ -307,3 +307,18 @@ def test_output_that_is_not_of_classes():
         explain(Pair(4, 3), torch.rand(2, 4), torch.tensor([0, 1]), method="Gradient")
     with pytest.raises(ValueError, match=r"returned shape \(2, 5, 3\) for 2 inputs"):
         explain(nn.Linear(4, 3), torch.rand(2, 5, 4), torch.tensor([0, 1]), method="Saliency")
+
+
+@pytest.mark.parametrize("whole_model", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_channels_may_come_last_in_memory(method, whole_model):
+    """Hooks of modules make torch 2.13 derive a batch norm wrongly there, even those that change nothing."""
+    torch.manual_seed(0)
+    norm, size = nn.BatchNorm2d(3), 5
+    nn.init.normal_(norm.running_mean)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), norm, nn.Flatten(), nn.Linear(75, 3)).eval()
+    x, y = torch.randn(2, 2, size, size), torch.tensor([0, 2])
+    expected = explain(model, x, y, method=method)
+    model = model.to(memory_format=torch.channels_last) if whole_model else model
+    maps = explain(model, x.contiguous(memory_format=torch.channels_last), y, method=method)
+    torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-6)

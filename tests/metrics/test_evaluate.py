@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Input Tensor 0 did not:UserWarni
 
 
 SECOND_LOOK = 1 + 4  # a first image alone, and the originals
-METHOD_CHECK = 2 * 8 + (1 + 32) + 2 * 8 + 8  # eight samples again, one and many copies of it, other neighbours, other places
+METHOD_CHECK = 2 * 8 + 8 * 8 + 8 + (1 + 16)  # eight samples twice, each among copies, moved; one alone, and copies of it
 
 
 def n_explained(n_masks=40, n_features=9):

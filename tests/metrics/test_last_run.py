@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import warnings
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from tests import philox
 from tests.networks import Tally
 
 KWARGS = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 4}, "disable_warnings": True}
-FEW = 80  # originals, and images that show whether a method is a function of the input alone: samples that every call needs
+FEW = 100  # originals, and images that show whether a method is a function of the input alone: samples that every call needs
 LOOK = 4  # the originals, of which the first is tried before
 
 
@@ -293,3 +295,61 @@ def test_records_offer_masks_and_weights(call, kind):
         assert record.constant.shape == (60,)
         sums = record.weights.T @ masks.double()
         torch.testing.assert_close(sums, torch.stack([record.prediction, record.explanation]))
+
+
+@pytest.mark.parametrize("parameter", [("perturb_baseline", "mean"), ("abs", True), ("segment_func_kwargs", {"patch_size": 6})])
+def test_another_estimator_with_other_parameters_reads_nothing(call, parameter):
+    metric = fresh(estimator="regression")
+    other = metric.with_estimator("paper")
+    setattr(other, *parameter)
+    metric(**call)
+    assert other(**call) == fresh(estimator="paper", **dict([parameter]))(**call)
+
+
+def test_a_second_look_changes_nothing_that_users_see(call):
+    metric = ParameterSensitivityConsistency(60, layers=None, disable_warnings=False)
+    call["model"].net.add_module("4", nn.Linear(3, 1))
+    call["model"].net.add_module("5", nn.Linear(1, 3))  # left out, with a warning
+    with pytest.warns(UserWarning, match="Layers left out"):
+        metric(**call)
+    before = {name: dict(strategy.images) for name, strategy in metric.strategies.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="Input Tensor 0")  # by Captum
+        metric.standard_error()(**call)
+    assert {name: dict(strategy.images) for name, strategy in metric.strategies.items()} == before
+
+
+class Unusual(nn.Module):
+    """Attributes that cannot be compared by value, or not copied."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc = nn.Linear(144, 3)
+        self.cycle, self.deep = [], []
+        self.cycle.append(self.cycle)
+        for _ in range(2000):
+            self.deep = [self.deep]
+        self.meta, self.dates = torch.empty(2, device="meta"), np.array(["2026-01-01"], dtype="datetime64[D]")
+        self.objects = np.array([object()], dtype=object)
+        self.objects.flags.writeable = False
+        self.cache = LRU(3)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1))
+
+
+class LRU(OrderedDict):
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+
+def test_modules_may_hold_anything(call):
+    metric = fresh()
+    model = Unusual().eval()
+    call = call | {"model": model, "explain_func": quantus.explain, "explain_func_kwargs": {"method": "Saliency"}}
+    scores = metric(**call)
+    assert len(metric.top_k(1)(**call)) == len(scores) == 3
+    assert len(model.cache) == 0

@@ -379,6 +379,32 @@ def test_hooks_that_a_method_forgets_do_not_pile_up():
         model[0].register_forward_hook(lambda *args: None)
         return gradient(model, inputs, targets)
 
-    DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=forgets)
+    with pytest.warns(UserWarning, match="explain_func has left hooks in the model at its first call"):
+        DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=forgets)
     assert max(seen) == 1  # of the first call: a method may need it later
     assert not model[0]._forward_hooks
+
+
+def test_modules_keep_their_class():
+    model = image_model()
+
+    def swaps(model, inputs, targets):
+        model[1].__class__ = nn.Tanh
+        return gradient(model, inputs, targets)
+
+    DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=swaps)
+    assert type(model[1]) is nn.ReLU
+
+
+def test_scripted_models_are_put_back():
+    model = torch.jit.script(image_model())
+    before = [weight.clone() for weight in model.parameters()]
+
+    def spoils(model, inputs, targets):
+        maps = gradient(model, inputs, targets)
+        for weight in model.parameters():
+            weight.data.mul_(0.5)
+        return maps
+
+    DataSensitivityConsistency(**GRID)(model, X, Y, explain_func=spoils)
+    assert all(map(torch.equal, before, model.parameters()))
