@@ -71,8 +71,9 @@ def exhaustive_masks(free: Bool[Tensor, "*#n m"], numbers: Int64[Tensor, "*#n"])
             [0, 1, 1],
             [1, 1, 1]], dtype=torch.int32)
     """
-    bit = (free.long().cumsum(-1) - 1).clamp(0, 62)
-    return (numbers[..., None] >> bit & 1 == 1) | ~free
+    # 1, 2, 4, ... for the free features. No shift by a tensor: XLA gives something else.
+    power = (free.long() + 1).cumprod(-1) >> 1
+    return (numbers[..., None] & power != 0) | ~free
 
 
 def probability(masks: Bool[Tensor, "*n m"], mask_rate: float) -> Float64[Tensor, "*n"]:

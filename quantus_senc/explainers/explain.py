@@ -97,8 +97,8 @@ def prepare(
     """`explain` for many calls with the same model: what does not depend on the inputs is computed once.
 
     This is the model's copy for GuidedBackprop, DeepLift and LRP, and the default layer of GradCAM. Later changes of weights,
-    buffers, hooks and attributes of the model's modules are taken into account, but not a change of the order in which the
-    model calls its modules.
+    buffers, hooks and attributes of the modules that the copy has are taken into account. Not taken into account is what the
+    model's own `forward` reads besides: numbers, flags, `buffer.item()`, and the order in which it calls modules.
 
     Parameters
     ----------

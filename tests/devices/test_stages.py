@@ -45,6 +45,7 @@ def test_masks_are_the_same_bit_for_bit(device, seed):
 def test_every_mask_is_listed_in_the_same_order(device):
     free = torch.tensor([[True, False, True, True, False], [False, True, True, True, True]])
     same(exhaustive_masks, device, free[:, None], torch.arange(8))
+    same(exhaustive_masks, device, torch.ones(64, 6, dtype=torch.bool), torch.arange(64))
 
 
 def test_keys_and_hashes_are_the_same(device):

@@ -102,6 +102,7 @@ def n_interrupted(model, x, y, method, n_instants, **kwargs):
     return n
 
 
+@pytest.mark.unwatched("model")  # its forward pass keeps what it has seen
 @pytest.mark.parametrize("method", [*CANONIZED, "GradCAM"])
 def test_interrupt_leaves_nothing_changed(method, x, y):
     model = Small(wraps=method != "LRP").eval()  # which has no rule for functions of users
@@ -109,6 +110,7 @@ def test_interrupt_leaves_nothing_changed(method, x, y):
     assert n_interrupted(model, x, y, method, N_INSTANTS) >= N_INSTANTS - 2
 
 
+@pytest.mark.unwatched("model")
 def test_second_putting_back_may_be_interrupted_too(x, y):
     model = Small(wraps=False).eval()
     model(x)

@@ -83,6 +83,7 @@ def test_models_are_traced_at_the_same_time(x, y):
     in_threads(*[lambda pair=pair: explain_often(*pair) for pair in zip(models, expected, strict=True)])
 
 
+@pytest.mark.unwatched("generators")  # the other thread draws weights meanwhile
 @pytest.mark.parametrize("method", ["Saliency", "GradCAM"])
 def test_calls_that_overlap_leave_the_filters_of_warnings(method, x, y):
     before = list(warnings.filters)

@@ -125,12 +125,12 @@ def check(case):
         assert sum(f"is NaN for {n} of {len(scores)} images" in message for message in messages) == bool(n)
 
 
-@limits.cases(90, 3500, case=data_cases(list(methods.OF_USERS), double=True))
+@limits.cases(80, 3500, case=data_cases(list(methods.OF_USERS), double=True))
 def test_methods_of_users(case):
     check(case)
 
 
-@limits.cases(25, 1500, case=data_cases(list(methods.OF_EXPLAIN), double=True))
+@limits.cases(14, 1500, case=data_cases(list(methods.OF_EXPLAIN), double=True))
 def test_methods_of_explain(case):
     check(case)
 

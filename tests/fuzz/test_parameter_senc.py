@@ -109,12 +109,12 @@ def check(case):
             assert sum(f"is NaN for {n} of {total} pairs" in message for message in messages) == bool(n)
 
 
-@limits.cases(40, 2500, case=parameter_cases(list(methods.OF_USERS), double=True))
+@limits.cases(32, 2500, case=parameter_cases(list(methods.OF_USERS), double=True))
 def test_methods_of_users(case):
     check(case)
 
 
-@limits.cases(12, 1500, case=parameter_cases(list(methods.OF_EXPLAIN), double=True))
+@limits.cases(7, 1500, case=parameter_cases(list(methods.OF_EXPLAIN), double=True))
 def test_methods_of_explain(case):
     check(case)
 
