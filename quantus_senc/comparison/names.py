@@ -1,4 +1,4 @@
-"""Names that methods and metrics have in a comparison."""
+"""Checks of `methods` and `metrics` as names: a name, a list or a dict becomes a dict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,7 @@
-"""The canonical copy of a model: every nonlinearity is a module that is called once, as Captum and zennit need it."""
+"""The canonical copy of a model: every nonlinearity is a module that is called once, as Captum and zennit need it.
+
+The copy is compared with the model here. It is traced by `tracer` and rewritten by `graph`.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from quantus_senc.explainers.canonize import CanonicalCopy, canonize
 from quantus_senc.explainers.gradients import as_baseline, gradient
 from quantus_senc.explainers.graph import TracedModel
-from quantus_senc.explainers.operations import dependent_nodes, describe, is_linear_function, is_linear_module
+from quantus_senc.explainers.linearity import dependent_nodes, describe, is_linear_function, is_linear_module
 from quantus_senc.model.warn import warn
 
 _SMALLEST_CHANGE = 1e-10  # of an input, for which an output is divided by it; as in Captum

@@ -12,7 +12,7 @@ from torch.nn.modules.pooling import _MaxPoolNd
 
 from quantus_senc.explainers.canonize import CanonicalCopy, Rules, canonize
 from quantus_senc.explainers.graph import TracedModel, replace_call
-from quantus_senc.explainers.operations import (
+from quantus_senc.explainers.linearity import (
     PRODUCTS,
     RESHAPING,
     RESHAPING_MODULES,

@@ -7,5 +7,5 @@
 - `masked_inputs` are the perturbed samples of data SenC, `features` their features;
 - `masked_layers` are those of parameter SenC. `layers` chooses the layers, `units` masks their units, `hook_check` compares
   hooks with zeroed weights, and `masking_strategy` decides between the two;
-- `score_warnings` says which scores are NaN, and why.
+- `call_warnings` says which scores are NaN, and why.
 """

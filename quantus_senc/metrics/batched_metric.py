@@ -1,4 +1,7 @@
-"""A metric that goes through the images of a call batch by batch, and starts again where earlier results are doubtful."""
+"""The batches of a call: each is checked and scored. Where earlier results are doubtful, the call starts again.
+
+A second look repeats what is cheap of a call, to see whether an earlier run still holds.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -12,10 +15,10 @@ from quantus.metrics.base import Metric
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from quantus_senc.metrics.call_warnings import DISAGREEMENT, HOOKS_LEFT, one_by_one_warning, score_warnings
 from quantus_senc.metrics.image_batch import Batch, Images
 from quantus_senc.metrics.last_run import Evidence
 from quantus_senc.metrics.method_check import DEPENDENT, method_flaw
-from quantus_senc.metrics.score_warnings import DISAGREEMENT, HOOKS_LEFT, one_by_one_warning, score_warnings
 from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.pass_size import BatchLimit
 from quantus_senc.model.retain_heap import retain_heap

@@ -1,4 +1,7 @@
-"""A model that comes out of a call as it went in, whatever happens in between."""
+"""A model that comes out of a call as it went in, whatever happens in between.
+
+Whether two calls had the same model is a question for `metrics.last_run`.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from quantus_senc import DataSensitivityConsistency
 from quantus_senc.core.perturb import baseline_values
-from tests.fuzz import checks, limits, methods, settings
+from tests.fuzz import budget, checks, methods, settings
 from tests.fuzz.inputs import Inputs, some_inputs
 from tests.fuzz.models import N_CLASSES, Network, networks
 from tests.fuzz.oracle import Literal, Weights
@@ -125,16 +125,16 @@ def check(case):
         assert sum(f"is NaN for {n} of {len(scores)} images" in message for message in messages) == bool(n)
 
 
-@limits.cases(80, 3500, case=data_cases(list(methods.OF_USERS), double=True))
+@budget.cases(80, 3500, case=data_cases(list(methods.OF_USERS), double=True))
 def test_methods_of_users(case):
     check(case)
 
 
-@limits.cases(14, 1500, case=data_cases(list(methods.OF_EXPLAIN), double=True))
+@budget.cases(14, 1500, case=data_cases(list(methods.OF_EXPLAIN), double=True))
 def test_methods_of_explain(case):
     check(case)
 
 
-@limits.cases(10, 500, case=data_cases(list(methods.OF_QUANTUS), double=False))
+@budget.cases(10, 500, case=data_cases(list(methods.OF_QUANTUS), double=False))
 def test_methods_of_quantus(case):
     check(case)

@@ -9,12 +9,12 @@ from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, compare, explain
 from tests.conftest import inputs
-from tests.fuzz import limits
+from tests.fuzz import budget
 from tests.fuzz.interrupts import interrupted
 from tests.snapshots import ModelSnapshot, ProcessSnapshot
 
 X, Y = inputs(2, 1, 6, 6), np.array([0, 2])
-_N_INSTANTS = 111 if limits.MANY else 5  # of each call
+_N_INSTANTS = 111 if budget.MANY else 5  # of each call
 
 
 def network():

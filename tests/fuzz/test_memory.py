@@ -11,7 +11,7 @@ import torch
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from tests.conftest import gradient, inputs, table_model
-from tests.fuzz import limits
+from tests.fuzz import budget
 
 X, Y = inputs(4, 6), np.array([0, 1, 2, 0])
 METRICS = {
@@ -33,7 +33,7 @@ def bytes_of(record):
     return sum(value.nbytes for value in vars(record).values() if isinstance(value, torch.Tensor))
 
 
-@pytest.mark.skipif(not limits.MANY, reason="takes minutes; make fuzz runs it")
+@pytest.mark.skipif(not budget.MANY, reason="takes minutes; make fuzz runs it")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("name", METRICS)
 def test_many_calls_keep_nothing(name):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quantus_senc import ParameterSensitivityConsistency
 from quantus_senc.metrics.units import n_units
 from tests import reference
-from tests.fuzz import checks, limits, methods, settings
+from tests.fuzz import budget, checks, methods, settings
 from tests.fuzz.inputs import Inputs, some_inputs
 from tests.fuzz.models import N_CLASSES, Network, networks
 from tests.fuzz.oracle import Literal, Weights
@@ -109,16 +109,16 @@ def check(case):
             assert sum(f"is NaN for {n} of {total} pairs" in message for message in messages) == bool(n)
 
 
-@limits.cases(32, 2500, case=parameter_cases(list(methods.OF_USERS), double=True))
+@budget.cases(32, 2500, case=parameter_cases(list(methods.OF_USERS), double=True))
 def test_methods_of_users(case):
     check(case)
 
 
-@limits.cases(7, 1500, case=parameter_cases(list(methods.OF_EXPLAIN), double=True))
+@budget.cases(7, 1500, case=parameter_cases(list(methods.OF_EXPLAIN), double=True))
 def test_methods_of_explain(case):
     check(case)
 
 
-@limits.cases(8, 500, case=parameter_cases(list(methods.OF_QUANTUS), double=False))
+@budget.cases(8, 500, case=parameter_cases(list(methods.OF_QUANTUS), double=False))
 def test_methods_of_quantus(case):
     check(case)
