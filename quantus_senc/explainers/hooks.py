@@ -5,7 +5,8 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from quantus_senc.model.put_back import attributes_as_now, run_and_put_back
+from quantus_senc.model.put_back import run_and_put_back
+from quantus_senc.model.state import attributes_as_now
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from quantus_senc.core.checks import check_estimator, check_perturb_baseline, check_predictions, check_segment_func
 from quantus_senc.core.mask_loop import MaskRun
-from quantus_senc.core.perturb import Baseline, baseline_values
+from quantus_senc.core.masks import keep_masks
+from quantus_senc.core.perturb import Baseline, baseline_values, eliminate
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.core.segment import SegmentFunc
 from quantus_senc.core.weight_table import KnownWeights
@@ -24,6 +25,7 @@ from quantus_senc.metrics.masked_inputs import MaskedInputs
 from quantus_senc.metrics.method_check import RANDOM
 from quantus_senc.model.explained_model import ExplainedModel
 
+_N_CHECKED = 4  # images that show, as they are and masked, whether the method is a function of the input alone
 _OF_ESTIMATOR = ("estimator", "n_masks", "tolerance")  # parameters of which the weights of a mask are independent
 
 
@@ -233,8 +235,10 @@ class DataSensitivityConsistency(SensitivityConsistency):
 
     def evaluate_batch(self, batch: Batch, prepared: Features) -> list[Sensitivity]:
         """Algorithm 1 for some images."""
-        images, masked = batch.images, self._masked(batch, prepared)
+        images = batch.images
         labels, free = prepared.labels[images], prepared.free[images]
+        baselines = baseline_values(batch.inputs, self.perturb_baseline, self.seed, batch.indices)
+        masked = MaskedInputs(batch, labels.to(baselines.device), baselines)
         plan = replace(self.plan, repeats=batch.flaw != RANDOM)
         counts = free.sum(1).tolist()
         batch.progress.total += sum(plan.mask_count(count) - self.plan.mask_count(count) for count in counts)
@@ -252,12 +256,16 @@ class DataSensitivityConsistency(SensitivityConsistency):
         return run.records(masked.weigh)
 
     def checked_samples(self, batch: Batch, prepared: Features) -> tuple[Tensor, Tensor]:
-        """Images as they are, and masked."""
-        return self._masked(batch, prepared).samples(self.seed, self.mask_rate, prepared.free.shape[1])
-
-    def _masked(self, batch: Batch, prepared: Features) -> MaskedInputs:
-        baselines = baseline_values(batch.inputs, self.perturb_baseline, self.seed, batch.indices)
-        return MaskedInputs(batch, prepared.labels[batch.images].to(batch.inputs.device), baselines)
+        """Some images as they are, and masked."""
+        various = batch.various(_N_CHECKED)
+        inputs, indices, device = batch.inputs[various], batch.indices[various], various.device
+        labels = prepared.labels[indices.cpu()].to(device)
+        baselines = baseline_values(inputs, self.perturb_baseline, self.seed, indices)
+        place = torch.arange(_N_CHECKED, device=device)
+        images, numbers = place % len(various), place // len(various)
+        masks = keep_masks(self.seed, indices[images], numbers, prepared.free.shape[1], self.mask_rate)
+        masked = eliminate(inputs[images], labels[images], masks[:, None], baselines[images])[:, 0]
+        return torch.cat([inputs, masked]), torch.cat([batch.targets[various], batch.targets[various[images]]])
 
     def collect(self, records: list[Sensitivity], prepared: Features) -> list[Sensitivity]:
         """One record an image."""

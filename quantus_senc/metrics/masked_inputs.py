@@ -8,14 +8,11 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.perturb import changed_features, eliminate
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import select_rows, widest
 from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.image_batch import Batch, join_weights
-
-_N_SAMPLES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +34,6 @@ class MaskedInputs:
     def differing(self, n_features: int) -> Bool[Tensor, "B m"]:
         """Which features differ from the baseline: masks that agree in these leave the same masked image."""
         return changed_features(self.batch.inputs, self.labels, self.baselines, n_features)
-
-    def samples(self, seed: int, mask_rate: float, n_features: int) -> tuple[Float[Tensor, "n *shape"], Int64[Tensor, " n"]]:
-        """Various images as they are, and under some masks, with their classes."""
-        various, numbers = self.batch.various(_N_SAMPLES), torch.arange(_N_SAMPLES, device=self.labels.device)
-        images, numbers = various[numbers % len(various)], numbers // len(various)
-        masks = keep_masks(seed, self.batch.start + images, numbers, n_features, mask_rate)
-        inputs = torch.cat([self.batch.inputs[various], self._perturb(images, masks)])
-        return inputs, torch.cat([self.batch.targets[various], self.batch.targets[images]])
 
     def weigh(self, pairs: Pairs, told: Callable[[int], object]) -> tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]:
         """Weights of masked images, and whether their attributions are constant."""

@@ -65,17 +65,13 @@ class _MethodCheck:
         All passes are of the same size, because others are summed in other orders, and round differently. `together` is what
         the samples gave in one pass.
         """
+        outputs = []
         for place in range(len(inputs)):
             copies = torch.full((len(inputs),), place, device=inputs.device)
-            expected, values = (
-                [one[place] for one in outputs] for outputs in (together, self.run(inputs[copies], targets[copies]))
-            )
-            same_map = same_attributions(expected[1], values[1]) & same_values(
-                *map(_in_units_of_largest, (expected[1], values[1]))
-            )
-            if not same_predictions(expected[0], values[0]) & same_map:
-                return False
-        return True
+            outputs.append([values[place] for values in self.run(inputs[copies], targets[copies])])
+        predictions, maps = (torch.stack(values) for values in zip(*outputs, strict=True))
+        same_maps = same_attributions(together[1], maps) & same_values(*map(_in_units_of_largest, (together[1], maps)))
+        return bool((same_predictions(together[0], predictions) & same_maps).all())
 
     def same_elsewhere(self, inputs: Float[Tensor, "n *shape"], targets: Int64[Tensor, " n"], together: Outputs) -> bool:
         """Whether samples give the same at other places of a pass."""
@@ -96,9 +92,9 @@ class _MethodCheck:
         return bool(same_predictions(prediction[0], predictions[0]) & _same_elsewhere(attribution[0], maps[0]))
 
 
-def _in_units_of_largest(maps: Float[Tensor, " v"]) -> Float[Tensor, " v"]:
-    """A map whose size does not count, which the other samples may set without changing ranks."""
-    largest = maps.abs().amax()
+def _in_units_of_largest(maps: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
+    """Maps whose size does not count, which the other samples may set without changing ranks."""
+    largest = maps.abs().amax(-1, keepdim=True)
     return maps / torch.where(largest > 0, largest, 1)
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from torch import nn
-
 T = TypeVar("T")
 
 
@@ -27,33 +25,3 @@ def run_and_put_back(run: Callable[[], T], put_back: Callable[[], None]) -> T:
             put_back()
     finally:
         put_back()
-
-
-def attributes_as_now(model: nn.Module) -> Callable[[], None]:
-    """A function that gives all modules of a model the attributes that they have now.
-
-    That includes the contents of attributes that are dicts, sets or lists: hooks, weights, caches. Values of tensors are
-    not noted.
-    """
-    noted = [(vars(module), dict(vars(module))) for module in model.modules()]
-    values = [value for _, attributes in noted for value in attributes.values()]
-    dicts = [(value, dict(value)) for value in values if isinstance(value, dict)]
-    sets = [(value, set(value)) for value in values if isinstance(value, set)]
-    lists = [(value, list(value)) for value in values if isinstance(value, list)]
-
-    def put_back() -> None:
-        for current, attributes in noted:
-            for name in current.keys() - attributes.keys():
-                del current[name]
-            current.update(attributes)
-        for table, content in dicts:
-            if list(map(id, table)) != list(map(id, content)):  # their order counts, that of hooks for instance
-                table.clear()
-            table.update(content)
-        for members, known in sets:
-            members.intersection_update(known)
-            members.update(known)
-        for sequence, items in lists:
-            sequence[:] = items
-
-    return put_back

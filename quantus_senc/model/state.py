@@ -33,26 +33,35 @@ def preserving(model: nn.Module, run: Callable[[Callable[[], None]], T]) -> T:
     run
         Called with a function that puts the model back at once, but for evaluation mode.
     """
-    snapshot = _Snapshot(model)
+    snapshot = _Snapshot(model, with_tensors=True)
 
-    def in_evaluation_mode() -> T:
+    def evaluated() -> T:
         switch_to_evaluation(model)
         return run(snapshot.restore)
 
-    return run_and_put_back(in_evaluation_mode, snapshot.restore)
+    return run_and_put_back(evaluated, snapshot.restore)
+
+
+def attributes_as_now(model: nn.Module) -> Callable[[], None]:
+    """A function that gives all modules of a model the attributes that they have now, with what collections among them hold.
+
+    Values of tensors and arrays are not noted, which takes no time for a large model.
+    """
+    return _Snapshot(model, with_tensors=False).restore
 
 
 class _Snapshot:
     """What a call may change of a model and of torch's modes."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, with_tensors: bool) -> None:
         self.grad_enabled = torch.is_grad_enabled()
         self.cudnn_deterministic = torch.backends.cudnn.deterministic
         self.modules = [(module, type(module), dict(vars(module))) for module in model.modules()]
         self.training = [(module, module.training) for module in model.modules() if hasattr(module, "training")]
         values = [value for _, _, attributes in self.modules for value in attributes.values()]
-        # Scripted modules have their tensors not among their attributes.
-        self.contents = list(_contents([*values, *model.parameters(), *model.buffers()]))
+        if with_tensors:  # scripted modules have theirs not among their attributes
+            values += [*model.parameters(), *model.buffers()]
+        self.contents = list(_contents(values, with_tensors=with_tensors))
 
     def restore(self) -> None:
         torch.set_grad_enabled(self.grad_enabled)
@@ -71,8 +80,8 @@ class _Snapshot:
             content.restore()
 
 
-def _contents(values: Iterable[Any]) -> "Iterator[_Collection | _TensorState | _ArrayState]":
-    """The collections, tensors and arrays among values and within their collections, each once."""
+def _contents(values: Iterable[Any], *, with_tensors: bool) -> "Iterator[_Collection | _TensorState | _ArrayState]":
+    """The collections, and the tensors and arrays, among values and within their collections, each once."""
     waiting, known = list(values), set()
     while waiting:
         value = waiting.pop()
@@ -80,10 +89,11 @@ def _contents(values: Iterable[Any]) -> "Iterator[_Collection | _TensorState | _
             continue
         known.add(id(value))
         if isinstance(value, Tensor):
-            if _has_plain_memory(value):
+            if with_tensors and _has_plain_memory(value):
                 yield _TensorState(value)
         elif isinstance(value, np.ndarray):
-            yield _ArrayState(value)
+            if with_tensors:
+                yield _ArrayState(value)
         elif isinstance(value, dict | list | set | tuple):
             waiting += value.values() if isinstance(value, dict) else value
             if not isinstance(value, tuple):
@@ -190,10 +200,8 @@ def in_evaluation_mode(model: nn.Module, run: Callable[[], T]) -> T:
 
     Afterwards the model's training flags and torch's gradient mode are as before. Nothing else is put back.
     """
-    grad_enabled, training = (
-        torch.is_grad_enabled(),
-        [module for module in model.modules() if getattr(module, "training", False)],
-    )
+    grad_enabled = torch.is_grad_enabled()
+    training = [module for module in model.modules() if getattr(module, "training", False)]
 
     def evaluated() -> T:
         switch_to_evaluation(model)
