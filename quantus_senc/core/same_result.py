@@ -34,6 +34,11 @@ def same_predictions(expected: Float[Tensor, "*n"], predicted: Float[Tensor, "*n
     return predicted.isclose(expected, rtol=NETWORK_ROUNDING, atol=atol, equal_nan=True)
 
 
+def largest_finite(values: Float[Tensor, "*n v"]) -> Float[Tensor, "*n"]:
+    """The largest size of the finite values of each sample: an infinite one says nothing of how the others are rounded."""
+    return values.abs().where(values.isfinite(), 0).amax(-1)
+
+
 def same_attributions(
     expected: Float[Tensor, "*n v"], values: Float[Tensor, "*n v"], rounding: Float[Tensor, "*#n"] | None = None
 ) -> Bool[Tensor, "*n"]:
@@ -54,7 +59,7 @@ def same_attributions(
     (tensor(True), tensor(0.8660, dtype=torch.float64))
     """
     if rounding is None:
-        rounding = OPERATION_ROUNDING * expected.abs().amax(-1)
+        rounding = OPERATION_ROUNDING * largest_finite(expected)
     level = (values - expected).abs() <= (_LEVEL * expected.abs()).maximum(rounding[..., None])
     ranks = centred_ranks(expected)
     rho, constant = rank_correlation(ranks, torch.where(level, expected, values))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import widest
-from quantus_senc.core.same_result import NETWORK_ROUNDING, OPERATION_ROUNDING, same_attributions
+from quantus_senc.core.same_result import NETWORK_ROUNDING, OPERATION_ROUNDING, largest_finite, same_attributions
 from quantus_senc.metrics.masked_layers import Failure, MaskedLayer
 from quantus_senc.model.explained_model import Outputs
 
@@ -159,9 +159,9 @@ def _difference(
     """
     for index, (values, truth, effect) in enumerate(zip(hooked, truths, effects, strict=True)):
         values, truth = values.reshape(len(effect), -1), truth.reshape(len(effect), -1)
-        if not torch.equal(values.isnan(), truth.isnan()):
-            return Failure("NaN stands elsewhere than with zeroed weights", disproved=True)
-        most, largest = (one.nan_to_num().abs().amax(-1) for one in (values - truth, truth))
+        if not torch.equal(_not_finite(values), _not_finite(truth)):
+            return Failure("NaN or infinity stands elsewhere than with zeroed weights", disproved=True)
+        most, largest = (values - truth).where(truth.isfinite(), 0).abs().amax(-1), largest_finite(truth)
         if (most > NETWORK_ROUNDING * largest).any():
             return Failure("predictions or explanations differ from those with zeroed weights", disproved=True)
         least = OPERATION_ROUNDING * largest
@@ -171,3 +171,8 @@ def _difference(
         if not same_attributions(truth, values, torch.zeros_like(rounding) if moved is None else rounding).all():
             return Failure("many attributions are too small to tell hooks from zeroed weights", disproved=False)
     return None
+
+
+def _not_finite(values: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
+    """0 for finite values, 1 and -1 for infinite ones, 2 for NaN."""
+    return values.where(~values.isfinite(), 0).nan_to_num(nan=2, posinf=1, neginf=-1)

@@ -8,6 +8,7 @@ from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.same_result import (
     coarsely_same_attributions,
     is_deterministic,
+    largest_finite,
     same_attributions,
     same_predictions,
     same_values,
@@ -94,7 +95,7 @@ class _MethodCheck:
 
 def _in_units_of_largest(maps: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
     """Maps whose size does not count, which the other samples may set without changing ranks."""
-    largest = maps.abs().amax(-1, keepdim=True)
+    largest = largest_finite(maps)[:, None]
     return maps / torch.where(largest > 0, largest, 1)
 
 

@@ -44,3 +44,9 @@ def test_coarse_rounding(moved, same):
     expected = torch.linspace(-1, 1, 2001)[None]
     assert coarsely_same_attributions(expected, expected * (1 + moved)).tolist() == [same]
     assert not coarsely_same_attributions(expected, -expected).item()
+
+
+def test_an_infinite_value_says_nothing_of_the_others():
+    expected = torch.tensor([torch.inf, 0.1, 0.2, 0.3])
+    assert same_attributions(expected, expected.clone())
+    assert not same_attributions(expected, expected[[0, 3, 1, 2]])

@@ -122,3 +122,19 @@ def test_methods_of_explain(case):
 @budget.cases(8, 500, case=parameter_cases(list(methods.OF_QUANTUS), double=False))
 def test_methods_of_quantus(case):
     check(case)
+
+
+def test_an_infinite_image_does_not_hide_what_hooks_get_wrong():
+    """Differences were compared with the largest value of a map, so that beside an infinite one none was too large."""
+    parameters = {"n_masks": 20, "mask_rate": 0.5, "seed": 42, "estimator": "regression", "abs": True}
+    case = Case(
+        network=Network(("conv",) * 5, width=5, activation="relu", softmax=False, training=False, double=True, seed=0),
+        inputs=Inputs((2, 1, 4, 2, 2), values="normal", type=">f8", layout="tensor", odd=np.inf, seed=565565),
+        method="gradient",
+        layers="few units",
+        softmax=True,
+        parameters={**parameters, "tolerance": None, "normalise": False, "return_aggregate": False},
+        strategies=("auto",),
+        sizes=((64, 1),),
+    )
+    check(case)
