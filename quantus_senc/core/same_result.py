@@ -73,8 +73,19 @@ def coarsely_same_attributions(expected: Float[Tensor, "*n v"], values: Float[Te
     rho was at least 1 - 3e-6 (gradients of a ResNet50 on an H100).
     """
     rho, _ = rank_correlation(centred_ranks(expected), values)
-    near = (values - expected).abs().amax(-1) <= _COARSE_ROUNDING * expected.abs().amax(-1)
-    return near & (rho > _NEARLY_SAME_RANKS)
+    return coarsely_same_values(expected, values) & (rho > _NEARLY_SAME_RANKS)
+
+
+def coarsely_same_values(expected: Float[Tensor, "*n v"], values: Float[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:
+    """Say in which samples all values are the expected ones but for coarse rounding, relative to the largest; NaN equals NaN.
+
+    Examples
+    --------
+    >>> coarsely_same_values(torch.tensor([[1.0, 1.0], [0.0, 2.0]]), torch.tensor([[1.0, 1.001], [0.1, 2.0]]))
+    tensor([ True, False])
+    """
+    near = (values - expected).abs() <= _COARSE_ROUNDING * largest_finite(expected)[..., None]
+    return (near | (values == expected) | (values.isnan() & expected.isnan())).all(-1)
 
 
 def same_values(expected: Float[Tensor, "*n v"], values: Float[Tensor, "*n v"]) -> Bool[Tensor, "*n"]:

@@ -11,7 +11,7 @@ import torch
 from captum.attr._utils.lrp_rules import PropagationRule
 from torch import Tensor, nn
 
-from quantus_senc.core.same_result import coarsely_same_attributions, same_predictions
+from quantus_senc.core.same_result import coarsely_same_values, same_predictions
 from quantus_senc.explainers.graph import TracedModel, clone_module_inputs, tensor_of, trace
 from quantus_senc.explainers.hooks import check_hooks, copy_hooks, refuse_changes, without_hooks
 
@@ -153,7 +153,7 @@ def _check_predictions(copy: CanonicalCopy, inputs: Tensor, method: str) -> None
     same = predicted.shape == expected.shape and bool(same_predictions(expected, predicted).all())
     if same and copy.rules is None:  # custom autograd functions and torch.no_grad() leave no trace in a graph
         gradients = without_hooks(copy.model, lambda: _gradients(copy, inputs))
-        same = gradients is None or bool(coarsely_same_attributions(*gradients).all())
+        same = gradients is None or bool(coarsely_same_values(*gradients).all())
     if not same:
         raise ValueError(
             f"method={method!r} needs every nonlinearity as a module, but {name} rewritten so predicts otherwise: its path "

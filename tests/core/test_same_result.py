@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from quantus_senc.core.same_result import coarsely_same_attributions, is_deterministic, same_attributions, same_predictions
+from quantus_senc.core.same_result import (
+    coarsely_same_attributions,
+    coarsely_same_values,
+    is_deterministic,
+    same_attributions,
+    same_predictions,
+)
 
 MAP = torch.tensor([[0.1, -2.0, 3.0, 0.5]])
 
@@ -50,3 +56,11 @@ def test_an_infinite_value_says_nothing_of_the_others():
     expected = torch.tensor([torch.inf, 0.1, 0.2, 0.3])
     assert same_attributions(expected, expected.clone())
     assert not same_attributions(expected, expected[[0, 3, 1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("expected", "values", "same"),
+    [(MAP, MAP * 1.001, True), (MAP, MAP * 1.02, False), (MAP * 0, MAP * 0, True), (MAP * torch.nan, MAP * torch.nan, True)],
+)
+def test_coarse_values_need_no_ranks(expected, values, same):
+    assert coarsely_same_values(expected, values).tolist() == [same]

@@ -351,3 +351,11 @@ def test_gradients_that_a_graph_does_not_see_are_refused(method, of_function):
     torch.manual_seed(0)
     with pytest.raises(ValueError, match="rewritten so"):
         explain(OwnGradient(of_function).eval(), torch.rand(2, 4), torch.tensor([0, 1]), method=method)
+
+
+@pytest.mark.parametrize("method", ["GuidedBackprop", "DeepLift"])
+def test_a_model_without_any_gradient_has_a_map_of_zeros(method):
+    """Maps of zeros have no ranks. Compared by ranks, the gradients of model and copy were called different."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 3)).eval()
+    nn.init.zeros_(model[0].weight)
+    assert explain(model, torch.randn(2, 2), torch.tensor([0, 2]), method=method).tolist() == [[0, 0], [0, 0]]
