@@ -1,7 +1,7 @@
 """All that is to be tested and measured on a GPU, the most important first, within nine minutes on an H100.
 
     python -m benchmarks.gpu --out gpu
-    python -m benchmarks.gpu --out gpu --device cpu --quick    # a rehearsal of a few minutes
+    python -m benchmarks.gpu --out gpu --device cpu --quick    # a rehearsal of a minute
 
 Each part is a process of its own, which is stopped when its time is over. What it prints goes to a file of its name as it is
 printed. A summary is printed last. `benchmarks/gpu.sh` takes this to a machine without a network.
@@ -24,18 +24,16 @@ def parts(device: str, out: Path, *, quick: bool) -> dict[str, tuple[int, list[s
     profiled = "lenet" if quick else "resnet18-224"
     on = ["--device", device]
     tests = ["-k", "stages"] if quick else []
-    speed = ["--rows", rows, "--methods", methods, "--seconds", "15" if quick else "40", "--rounds", "3"]
+    short, rounds = ("1", "1") if quick else ("40", "3")
+    speed = ["--rows", rows, "--methods", methods, "--seconds", short, "--rounds", rounds]
     profile = ["--methods", "Saliency", "--targets", "data", "--explainers", "quantus_senc.explain", "--repeats", "1"]
-    calls = ["--calls", "lenet:Saliency:2:200"] if quick else []
+    calls = ["--calls", "lenet:Saliency:2:200", "--rounds", "1"] if quick else []
     masks = ["--masks", "16,64"] if quick else []
     return {
         "tests": (150, ["-m", "pytest", "-m", "cuda", "-v", "--durations=5", *tests, "tests/devices"]),
         "calls": (150, ["-m", "benchmarks.whole_calls", *calls, *on]),
         "speed": (130, ["-m", "benchmarks.speed", *speed, *on, "--json", str(out / "speed.json")]),
-        "profile": (
-            60,
-            ["-m", "benchmarks.profile", "--rows", profiled, *profile, *on],
-        ),
+        "profile": (60, ["-m", "benchmarks.profile", "--rows", profiled, *profile, *on]),
         "batches": (60, ["-m", "benchmarks.batches", "--rows", rows, "--methods", methods.split(",")[0], *masks, *on]),
     }
 

@@ -14,7 +14,7 @@ from benchmarks.calls import N_STEPS, explain_by_senc, layer_names
 from benchmarks.models import model_and_inputs
 from quantus_senc.core.segment import segment
 from quantus_senc.model.explained_model import ExplainedModel
-from quantus_senc.model.pass_size import BatchLimit
+from quantus_senc.model.pass_size import BatchLimit, free_memory
 
 Explain = Callable[[Tensor, Tensor], Tensor]
 
@@ -62,7 +62,7 @@ class Row:
         explaining = explain_by_senc(self.model, method)
         explained = ExplainedModel(self.model, {}, True, **explaining, normalise_func=None, absolute=False)
         _, load = explained.tried(*self.arrays)
-        return BatchLimit("auto", load, self.device).size
+        return BatchLimit("auto", load, self.device, free_memory=free_memory(self.device)).size
 
 
 def explain_by_captum(row: Row, method: str) -> Explain:

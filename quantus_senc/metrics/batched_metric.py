@@ -20,7 +20,7 @@ from quantus_senc.metrics.image_batch import Batch, Images
 from quantus_senc.metrics.last_run import Evidence
 from quantus_senc.metrics.method_check import DEPENDENT, method_flaw
 from quantus_senc.model.explained_model import ExplainedModel
-from quantus_senc.model.pass_size import BatchLimit
+from quantus_senc.model.pass_size import BatchLimit, free_memory
 from quantus_senc.model.retain_heap import retain_heap
 from quantus_senc.model.shared_pass import SharedPass, SharedPassDiffers
 from quantus_senc.model.state import make_reproducible, n_hooks
@@ -101,7 +101,8 @@ class BatchedMetric(Metric[list[float]]):
         before = n_hooks(explained.model)
         explained, load = explained.prepared(images.x).tried(images.x, images.y)
         self._warn([HOOKS_LEFT] * (n_hooks(explained.model) > before))
-        return explained, BatchLimit(self.max_batch_size, load, explained.device, restore), prepared
+        limit = BatchLimit(self.max_batch_size, load, explained.device, restore, free_memory(explained.device))
+        return explained, limit, prepared
 
     def _warn(self, messages: list[str]) -> None:
         for message in messages * (not self._disable_warnings):  # Quantus's property is True outside GitHub Actions

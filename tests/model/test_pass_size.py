@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from quantus_senc.model.pass_size import BatchLimit, PassLoad
 
@@ -91,3 +92,15 @@ def test_passes_are_told_of_once():
 )
 def test_automatic_limit(input_bytes, n_samples, largest, device, size):
     assert BatchLimit("auto", PassLoad(input_bytes, n_samples, largest), device).size == size
+
+
+def test_a_pass_fills_at_most_half_of_the_free_memory():
+    load, cuda = PassLoad(4096, activations=10**8), torch.device("cuda")
+    sizes = [BatchLimit("auto", load, cuda, free_memory=free).size for free in (None, 8 * 10**10, 8 * 10**8, 10**7)]
+    assert sizes == [2048, 400, 4, 1]
+
+
+def test_what_layers_return_is_added_up_once():
+    """A container returns what one of its layers has made."""
+    model, inputs = nn.Sequential(nn.Linear(4, 8), nn.Sequential(nn.ReLU(), nn.Linear(8, 2))), torch.ones(1, 4)
+    assert PassLoad.measure(model, inputs, lambda: model(inputs)).activations == 1 + 4 * (8 + 8 + 2)
