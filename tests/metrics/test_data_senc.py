@@ -2,8 +2,7 @@
 
 import copy
 import pickle
-import subprocess
-import sys
+import random
 import warnings
 
 import numpy as np
@@ -166,26 +165,19 @@ def test_an_explanation_that_is_the_model_s_sensitivity_scores_high_and_random_m
     assert abs(np.mean(noise)) < 2 * np.std(noise) / np.sqrt(len(noise))
 
 
+@pytest.mark.unwatched("generators")  # it moves them itself
 def test_global_generators_are_neither_read_nor_moved():
-    """In a process of its own, because type checking in the tests draws from Python's generator."""
-    script = """
-import random, numpy as np, torch
-from quantus_senc import DataSensitivityConsistency, explain_random
+    model, x, y = table_model(), np.eye(6, dtype=np.float32)[:2] + 1, np.array([0, 2])
+    metric = DataSensitivityConsistency(n_masks=40, perturb_baseline="uniform")
 
-model = torch.nn.Linear(6, 3)
-x, y = np.eye(6, dtype=np.float32)[:2] + 1, np.array([0, 2])
-metric = DataSensitivityConsistency(n_masks=40, perturb_baseline="uniform")
+    def states():
+        return str(np.random.get_state()), torch.get_rng_state().tolist(), random.getstate()
 
-def states():
-    return str(np.random.get_state()), torch.get_rng_state().tolist(), random.getstate()
-
-before = states()
-first = metric(model, x, y, explain_func=explain_random)
-assert states() == before
-torch.manual_seed(99), np.random.seed(99), random.seed(99)
-assert metric(model, x, y, explain_func=explain_random) == first
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
+    before = states()
+    first = metric(model, x, y, explain_func=explain_random)
+    assert states() == before
+    torch.manual_seed(99), np.random.seed(99), random.seed(99)
+    assert metric(model, x, y, explain_func=explain_random) == first
 
 
 def test_seeds_give_different_masks():
