@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-from torch import nn
+from jaxtyping import Int64
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from quantus_senc.comparison.failures import error_line, records_by_image, undefined_reason
@@ -79,6 +80,8 @@ class Evaluation:
     ----------
     model, x_batch, y_batch
         As for `compare`, but as arrays.
+    image_ids
+        The numbers of the images in the whole data set; metrics of Quantus are not told.
     batch_size
         The number of images that methods and metrics get at a time.
     seed
@@ -88,6 +91,7 @@ class Evaluation:
     model: nn.Module
     x_batch: np.ndarray
     y_batch: np.ndarray
+    image_ids: Int64[Tensor, " B"]
     batch_size: int
     seed: int
 
@@ -157,7 +161,9 @@ class Evaluation:
         more |= {} if source is None else shared.get(source, {})
         data: dict[str, Any] = {"x_batch": self.x_batch, "y_batch": self.y_batch, "a_batch": maps, "s_batch": None}
         data |= {"explain_func_kwargs": method.explain_func_kwargs, "batch_size": self.batch_size}
-        if not isinstance(metric, SensitivityConsistency | DerivedMetric):
+        if isinstance(metric, SensitivityConsistency | DerivedMetric):
+            data["image_ids"] = self.image_ids
+        else:
             data = copied(data)  # other metrics may change what they are given
         try:
             returned = self._run(lambda: metric(model=self.model, explain_func=method.explain_func, **data, **more))

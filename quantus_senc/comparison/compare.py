@@ -15,6 +15,7 @@ from quantus_senc.comparison.named_metrics import named_metrics
 from quantus_senc.comparison.result import Comparison
 from quantus_senc.comparison.settings import metric_table, settings_of
 from quantus_senc.core.checks import check_inputs
+from quantus_senc.metrics.image_batch import numbered
 from quantus_senc.model.arrays import host_array
 from quantus_senc.model.explained_model import n_classes
 
@@ -31,6 +32,7 @@ def compare(
     tolerance: float | None = None,
     seed: int = 42,
     batch_size: int = 64,
+    image_ids: ArrayLike | Tensor | None = None,
     display_progressbar: bool = False,
     **kwargs: Any,
 ) -> Comparison:
@@ -62,6 +64,9 @@ def compare(
     batch_size
         The number of images that metrics and methods get at a time. Metrics of Quantus that draw random numbers draw them
         for each batch, so that their scores depend on it.
+    image_ids
+        The number of each image in the whole data set, (B,), in [0, 2^63); by default 0 ... B - 1. Sensitivity consistency
+        draws masks for this number, so that a part of the images gets the scores that it gets among all of them.
     display_progressbar
         Whether progress is shown.
     kwargs
@@ -87,15 +92,16 @@ def compare(
     """
     x_batch, y_batch = host_array(x_batch), host_array(y_batch)
     check_inputs(model, x_batch, y_batch, None, batch_size)
+    numbers = numbered(image_ids, len(x_batch))
     method_by_name = named_methods(methods)
     parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
     metric_by_name = named_metrics(metrics, x_batch, model, n_classes=n_classes(model, x_batch, y_batch), **parameters)
     described = metric_table(metric_by_name)
-    evaluation = Evaluation(model, x_batch, y_batch, batch_size, seed)
+    evaluation = Evaluation(model, x_batch, y_batch, numbers, batch_size, seed)
     results = _results(evaluation, method_by_name, metric_by_name, display_progressbar)
     seconds = {name: result.seconds for name, result in results.items()}
     return Comparison(
-        _scores(results, metric_by_name),
+        _scores(results, metric_by_name, numbers.tolist()),
         described,
         settings_of(model, x_batch, method_by_name, parameters | {"batch_size": batch_size}, seconds),
         _examples(evaluation, results) if x_batch.ndim == 4 else None,
@@ -115,14 +121,14 @@ def _results(
     return results
 
 
-def _scores(results: Mapping[str, MethodResult], metrics: Mapping[str, Any]) -> pd.DataFrame:
+def _scores(results: Mapping[str, MethodResult], metrics: Mapping[str, Any], image_ids: list[int]) -> pd.DataFrame:
     """One row per metric, method and image."""
     rows = [
-        (metric, method, image, score, error, cell.failure)
+        (metric, method, image_id, score, error, cell.failure)
         for metric in metrics
         for method, result in results.items()
         for cell in [result.cells[metric]]
-        for image, (score, error) in enumerate(zip(cell.scores, cell.standard_errors, strict=True))
+        for image_id, score, error in zip(image_ids, cell.scores, cell.standard_errors, strict=True)
     ]
     return pd.DataFrame(rows, columns=["metric", "method", "image", "score", "standard_error", "failure"])
 

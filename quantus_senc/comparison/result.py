@@ -26,9 +26,9 @@ class Comparison:
     Attributes
     ----------
     scores
-        One row per metric, method and image, in columns `metric`, `method`, `image` (a number), `score` (NaN if there is
-        none), `standard_error` (of the score, from random masks; NaN if it is unknown) and `failure` (why there are no scores
-        of this metric and method, or an empty string).
+        One row per metric, method and image, in columns `metric`, `method`, `image` (its number in the whole data set),
+        `score` (NaN if there is none), `standard_error` (of the score, from random masks; NaN if it is unknown) and `failure`
+        (why there are no scores of this metric and method, or an empty string).
     metrics
         One row per metric, in columns `metric`, `category` (such as "Faithfulness"), `direction` ("higher" or "lower",
         whichever is better), `why` (how the direction is known) and `parameters`.

@@ -223,8 +223,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
             labels = _labels(records).numpy()
         features = label_features(images.x, labels, self.segment_func, self.segment_func_kwargs)
         check_predictions(records, features)
-        if self.perturb_baseline == "uniform":
-            check_noise(records or [], self.seed, images.image_ids)
+        if records and self.perturb_baseline == "uniform":
+            check_noise(records, self.seed, images.image_ids)
         if self.plan.knows_inert_features:
             free = differing_features(explained, images, features, self.perturb_baseline, self.seed)
         else:

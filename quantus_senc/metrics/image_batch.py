@@ -29,10 +29,8 @@ def numbered(image_ids: ArrayLike | Tensor | None, n_images: int) -> Int64[Tenso
     """
     if image_ids is None:
         return torch.arange(n_images)
-    try:
-        given = host_array(image_ids)
-    except (TypeError, ValueError) as error:  # of lists of several lengths, for instance
-        raise ValueError(f"image_ids={image_ids!r} must be one number an image, or None") from error
+    values = host_array(image_ids) if isinstance(image_ids, Tensor) else image_ids
+    given = np.asarray(values, dtype=object)  # integers of several types would become floats
     check_image_ids(given, n_images)
     return torch.from_numpy(given.astype(np.int64))
 

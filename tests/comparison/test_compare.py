@@ -230,6 +230,26 @@ def test_work_that_metrics_and_methods_share_is_done_once(model, images):
     assert counting.samples.n - one <= 2 * (5 * 5 + 2 * 105)
 
 
+def test_a_part_of_the_images_has_the_scores_of_the_whole(model, images, tmp_path):
+    metrics = ["SenC", "SenC (regression)", "Top-3", "Parameter SenC", "MPRT"]
+    kwargs = {"methods": ["Saliency", "random"], "metrics": metrics, **FAST}
+    ids, key = [7, 3, 10**6, 2**63 - 1], ["metric", "method", "image"]
+    whole = compare(model, *images, image_ids=ids, **kwargs)
+    assert list(whole.scores["image"]) == ids * (len(metrics) * 2)
+    part = compare(model, images[0][[2, 1]], images[1][[2, 1]], image_ids=torch.tensor(ids)[[2, 1]], **kwargs)
+    assert list(part.scores["image"].unique()) == [10**6, 3]
+    columns = ["score", "standard_error"]
+    found, expected = (one.scores.query("metric != 'MPRT'").set_index(key)[columns] for one in (part, whole))
+    np.testing.assert_allclose(found, expected.loc[found.index], atol=1e-6)
+    assert (whole.summary()["n_images"] == 4).all()
+    assert len(whole.agreement(20)) == 10
+    first = whole.scores.query("metric == 'SenC' and image == 7")["score"].tolist()
+    assert [record.score for record in whole.examples.features.values()] == first
+    assert "Saliency" in whole.report(tmp_path / "page.html").read_text()
+    whole.save(tmp_path / "whole")
+    assert Comparison.load(tmp_path / "whole").to_frame().equals(whole.to_frame())
+
+
 @pytest.mark.parametrize("shape", [(5,), (2, 16)])
 def test_tables_and_series(shape):
     torch.manual_seed(0)
@@ -254,6 +274,8 @@ def test_tables_and_series(shape):
         ({"n_masks": 1}, "n_masks=1"),
         ({"y_batch": torch.tensor([0, 1, 9, 2])}, "the model has classes 0 … 4"),
         ({"y_batch": torch.tensor([0, 1])}, "pass one class an input"),
+        ({"image_ids": [0, 1, 2, 1]}, "image_ids hold 1 more than once"),
+        ({"image_ids": [0, 1, 2]}, r"image_ids of shape \(3,\) must be \(4,\)"),
         ({"segment_func": "slik"}, "did you mean 'slic'"),
         ({"methods": {1: "Saliency", "1": "random"}}, "methods hold the name 1, which is no string; pass a dict whose keys"),
         ({"methods": [explain]}, "methods hold the name <function explain.*, which is no string"),
