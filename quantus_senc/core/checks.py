@@ -158,12 +158,11 @@ def check_explain_func(explain_func: object, explain_func_kwargs: object) -> Non
         raise ValueError(f"explain_func_kwargs holds {name!r}, which the metric passes itself; leave it out")
 
 
-def check_inputs(model: object, x_batch: np.ndarray, y_batch: np.ndarray, channel_first: object, batch_size: object) -> None:
+def check_inputs(model: object, x_batch: np.ndarray, y_batch: np.ndarray, channel_first: object) -> None:
     """Check what can be said of a model and its inputs without running it."""
     if not isinstance(model, nn.Module):
         kind = type(model)
         raise ValueError(f"model={kind.__module__}.{kind.__qualname__} must be a torch.nn.Module")
-    check_integer("batch_size", batch_size, 1, 2**63 - 1)
     if x_batch.ndim < 2 or x_batch.dtype.kind not in "fiub" or 0 in x_batch.shape[1:]:
         raise ValueError(
             f"x_batch of shape {x_batch.shape} and type {x_batch.dtype} must hold numbers: images (B, C, H, W), series "

@@ -14,6 +14,7 @@ from quantus_senc.core.checks import (
     check_estimator,
     check_explain_func,
     check_inputs,
+    check_integer,
     check_keywords,
     check_masks,
     parameter_names,
@@ -149,7 +150,8 @@ class SensitivityConsistency(BatchedMetric):
         check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
         check_estimator(self.estimator, self.tolerance)
         model, x_batch, y_batch = call["model"], host_array(call["x_batch"]), host_array(call["y_batch"])
-        check_inputs(model, x_batch, y_batch, call["channel_first"], call["batch_size"])
+        check_inputs(model, x_batch, y_batch, call["channel_first"])
+        check_integer("batch_size", call["batch_size"], 1, 2**63 - 1)
         image_ids = numbered(call["image_ids"], len(x_batch))
         check_explain_func(call["explain_func"], call["explain_func_kwargs"])
         labels, supplied = (None if call[name] is None else host_array(call[name]) for name in ("custom_batch", "a_batch"))
