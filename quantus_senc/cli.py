@@ -109,7 +109,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--mask-rate", type=float, default=0.8, help="share of features that a mask eliminates (default: 0.8)")
     parser.add_argument("--tolerance", type=float, help="stop drawing masks for an image at this standard error")
     parser.add_argument("--seed", type=int, default=42, help="of masks and metrics (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=64, help="images at a time (default: %(default)s)")
+    parser.add_argument("--block-size", type=int, default=64, help="images at a time (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: %(default)s)")
 
 
@@ -148,7 +148,7 @@ def _compare(options: argparse.Namespace) -> int:
         mask_rate=options.mask_rate,
         tolerance=options.tolerance,
         seed=options.seed,
-        batch_size=options.batch_size,
+        block_size=options.block_size,
         segment_func=options.segment_func,
         segment_func_kwargs=options.segment_func_kwargs,
         display_progressbar=sys.stderr.isatty(),

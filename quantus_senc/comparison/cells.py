@@ -1,16 +1,18 @@
-"""The cells of a comparison: the scores of one explanation method by one metric."""
+"""The cells of a comparison: the scores of one explanation method by one metric, for the images of one block."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
-from torch import nn
+from jaxtyping import Int64
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from quantus_senc.comparison.failures import error_line, records_by_image, undefined_reason
+from quantus_senc.comparison.failures import error_line, reasons, records_by_image
 from quantus_senc.comparison.named_methods import Method
+from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.data_senc import DataSensitivityConsistency
@@ -32,21 +34,25 @@ class Cell:
     ----------
     scores, standard_errors
         Of each image; NaN if there is none.
-    failure
-        Why no image has a score, or an empty string.
+    failures
+        Why each image has no score; empty strings for those that have one.
     raised
         Whether the method or the metric has raised an error.
     """
 
     scores: list[float]
     standard_errors: list[float]
-    failure: str = ""
+    failures: list[str]
     raised: bool = False
+
+    def by_image(self) -> Iterator[tuple[float, float, str]]:
+        """Score, standard error and failure of each image."""
+        return zip(self.scores, self.standard_errors, self.failures, strict=True)
 
 
 @dataclass
 class MethodResult:
-    """What a comparison reads of one explanation method.
+    """What a comparison reads of one explanation method, for the images of one block.
 
     Attributes
     ----------
@@ -73,14 +79,14 @@ class MethodResult:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A model and images on which methods are evaluated.
+    """A model and the images of one block, on which methods are evaluated.
 
     Attributes
     ----------
     model, x_batch, y_batch
         As for `compare`, but as arrays.
-    batch_size
-        The number of images that methods and metrics get at a time.
+    image_ids
+        The numbers of the images in the whole data set; metrics of Quantus are not told.
     seed
         Of the random numbers that methods and metrics draw from global generators.
     """
@@ -88,7 +94,7 @@ class Evaluation:
     model: nn.Module
     x_batch: np.ndarray
     y_batch: np.ndarray
-    batch_size: int
+    image_ids: Int64[Tensor, " B"]
     seed: int
 
     def evaluate(
@@ -136,19 +142,17 @@ class Evaluation:
             If the method does not return a map of real numbers for each image.
         """
 
-        def explain(start: int) -> np.ndarray:
-            images = slice(start, start + self.batch_size)
-            inputs, targets = self.x_batch[images].copy(), self.y_batch[images].copy()  # a method may change them
+        def explain() -> np.ndarray:
+            inputs, targets = self.x_batch.copy(), self.y_batch.copy()  # a method may change them
             kwargs = copied(method.explain_func_kwargs)
             # A copy, because the method may fill the same memory again at its next call.
             return host_array(method.explain_func(model=self.model, inputs=inputs, targets=targets, **kwargs)).copy()
 
-        starts = range(0, len(self.x_batch), self.batch_size)
-        joined = np.concatenate(self._run(lambda: list(map(explain, starts))))
-        shape, dtype = joined.shape, joined.dtype
+        maps = self._run(explain)
+        shape, dtype = maps.shape, maps.dtype
         if len(shape) < 2 or shape[0] != len(self.x_batch) or dtype.kind not in "fiu":
             raise ValueError(f"it returned maps of shape {shape} and type {dtype}; return a real map for each input")
-        return joined
+        return maps
 
     def score(self, method: Method, metric: Any, maps: np.ndarray, shared: SharedArguments) -> Cell:
         """The cell of one method and one metric."""
@@ -156,9 +160,12 @@ class Evaluation:
         more: dict[str, Any] = {} if device.type == "cpu" else {"device": str(device)}
         more |= {} if source is None else shared.get(source, {})
         data: dict[str, Any] = {"x_batch": self.x_batch, "y_batch": self.y_batch, "a_batch": maps, "s_batch": None}
-        data |= {"explain_func_kwargs": method.explain_func_kwargs, "batch_size": self.batch_size}
-        if not isinstance(metric, SensitivityConsistency | DerivedMetric):
+        data |= {"explain_func_kwargs": method.explain_func_kwargs, "batch_size": len(self.x_batch)}
+        if isinstance(metric, SensitivityConsistency | DerivedMetric):
+            data["image_ids"] = self.image_ids
+        else:
             data = copied(data)  # other metrics may change what they are given
+            more |= {"seed": self.seed} if isinstance(metric, PerImage) else {}
         try:
             returned = self._run(lambda: metric(model=self.model, explain_func=method.explain_func, **data, **more))
             scores = self._one_per_image(returned)
@@ -166,7 +173,7 @@ class Evaluation:
             errors = self._one_per_image(metric.standard_errors) if has_errors else [np.nan] * len(scores)
         except Exception as error:  # a metric may raise anything
             return self._raised(error_line(error))
-        return Cell(scores, errors, undefined_reason(metric, scores, maps))
+        return Cell(scores, errors, reasons(metric, scores, maps))
 
     def _run(self, run: Callable[[], T]) -> T:
         """What `run` returns, with seeded generators. Model and generators are as before afterwards."""
@@ -186,7 +193,7 @@ class Evaluation:
 
     def _raised(self, failure: str) -> Cell:
         nan = [np.nan] * len(self.x_batch)
-        return Cell(nan, nan, failure, raised=True)
+        return Cell(nan, nan, [failure] * len(nan), raised=True)
 
 
 def _data_senc(metric: Any) -> DataSensitivityConsistency | None:

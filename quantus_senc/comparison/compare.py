@@ -1,5 +1,6 @@
 """`quantus_senc.compare`: scores of explanation methods by several metrics, on the same images and model."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,13 +9,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from quantus_senc.comparison.blocks import Block, blocks_of
 from quantus_senc.comparison.cells import Evaluation, MethodResult
 from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.named_methods import DEFAULT_METHODS, Method, named_methods
 from quantus_senc.comparison.named_metrics import named_metrics
 from quantus_senc.comparison.result import Comparison
 from quantus_senc.comparison.settings import metric_table, settings_of
-from quantus_senc.core.checks import check_inputs
+from quantus_senc.core.checks import check_inputs, check_integer
+from quantus_senc.metrics.image_batch import numbered
 from quantus_senc.model.arrays import host_array
 from quantus_senc.model.explained_model import n_classes
 
@@ -30,14 +33,16 @@ def compare(
     mask_rate: float = 0.8,
     tolerance: float | None = None,
     seed: int = 42,
-    batch_size: int = 64,
+    block_size: int = 64,
+    image_ids: ArrayLike | Tensor | None = None,
     display_progressbar: bool = False,
     **kwargs: Any,
 ) -> Comparison:
     """Compare explanation methods by sensitivity consistency, faithfulness and randomisation metrics.
 
     If a method or a metric raises an error, only its own scores are missing, and the result holds the reason. The images
-    are segmented once, and the masked images are predicted once, for all methods. The model is not changed.
+    are segmented once, and the masked images are predicted once, for all methods. The model is not changed. Images are
+    evaluated in blocks, one after the other.
 
     Parameters
     ----------
@@ -59,9 +64,14 @@ def compare(
         Parameters of the sensitivity consistency metrics.
     seed
         Of all metrics.
-    batch_size
-        The number of images that metrics and methods get at a time. Metrics of Quantus that draw random numbers draw them
-        for each batch, so that their scores depend on it.
+    block_size
+        The number of images that metrics and methods get at a time: those whose numbers have the same quotient by it. What
+        metrics of Quantus and methods draw from global generators is a function of the seed and of this quotient, so that
+        their scores depend on the size, but not on the other blocks of the call.
+    image_ids
+        The number of each image in the whole data set, (B,), in [0, 2^63); by default 0 ... B - 1. Sensitivity consistency
+        draws masks for this number. So any images get the scores that they get among all; with metrics of Quantus, any
+        whole blocks.
     display_progressbar
         Whether progress is shown.
     kwargs
@@ -86,49 +96,70 @@ def compare(
     [['SenC', 'Saliency'], ['SenC', 'random'], ['MPRT', 'Saliency'], ['MPRT', 'random']]
     """
     x_batch, y_batch = host_array(x_batch), host_array(y_batch)
-    check_inputs(model, x_batch, y_batch, None, batch_size)
+    check_inputs(model, x_batch, y_batch, None)
+    check_integer("block_size", block_size, 1, 2**63 - 1)
+    numbers = numbered(image_ids, len(x_batch))
     method_by_name = named_methods(methods)
     parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
     metric_by_name = named_metrics(metrics, x_batch, model, n_classes=n_classes(model, x_batch, y_batch), **parameters)
     described = metric_table(metric_by_name)
-    evaluation = Evaluation(model, x_batch, y_batch, batch_size, seed)
-    results = _results(evaluation, method_by_name, metric_by_name, display_progressbar)
-    seconds = {name: result.seconds for name, result in results.items()}
+    blocks = blocks_of(numbers.tolist(), block_size)
+    evaluations = [
+        Evaluation(model, x_batch[block.places], y_batch[block.places], numbers[block.places], block.seed(seed))
+        for block in blocks
+    ]
+    results = _results(evaluations, method_by_name, metric_by_name, display_progressbar)
     return Comparison(
-        _scores(results, metric_by_name),
+        _scores(blocks, results, numbers.tolist()),
         described,
-        settings_of(model, x_batch, method_by_name, parameters | {"batch_size": batch_size}, seconds),
-        _examples(evaluation, results) if x_batch.ndim == 4 else None,
+        settings_of(model, x_batch, method_by_name, parameters | {"block_size": block_size}, _seconds(results)),
+        _examples(evaluations[0], results[0]) if x_batch.ndim == 4 else None,
     )
 
 
 def _results(
-    evaluation: Evaluation, methods: Mapping[str, Method], metrics: Mapping[str, Any], display_progressbar: bool
-) -> dict[str, MethodResult]:
-    """The result of every method. The metrics' shared arguments are handed on from method to method."""
-    results: dict[str, MethodResult] = {}
-    shared: dict[Any, Mapping[str, Any]] = {}
-    with tqdm(total=len(methods) * len(metrics), unit="score", disable=not display_progressbar) as progress:
-        for name, method in methods.items():
-            results[name] = evaluation.evaluate(name, method, metrics, shared, progress)
-            shared = shared | results[name].shared
+    evaluations: list[Evaluation], methods: Mapping[str, Method], metrics: Mapping[str, Any], display_progressbar: bool
+) -> list[dict[str, MethodResult]]:
+    """For each block the result of every method. The metrics' shared arguments are handed on from method to method."""
+    results = []
+    total = len(evaluations) * len(methods) * len(metrics)
+    with tqdm(total=total, unit="score", disable=not display_progressbar) as progress:
+        for evaluation in evaluations:
+            of_block: dict[str, MethodResult] = {}
+            shared: dict[Any, Mapping[str, Any]] = {}
+            for name, method in methods.items():
+                of_block[name] = evaluation.evaluate(name, method, metrics, shared, progress)
+                shared = shared | of_block[name].shared
+            results.append(of_block)
     return results
 
 
-def _scores(results: Mapping[str, MethodResult], metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per metric, method and image."""
+def _scores(blocks: list[Block], results: list[dict[str, MethodResult]], image_ids: list[int]) -> pd.DataFrame:
+    """One row per metric, method and image, in the order of the call."""
     rows = [
-        (metric, method, image, score, error, cell.failure)
-        for metric in metrics
-        for method, result in results.items()
-        for cell in [result.cells[metric]]
-        for image, (score, error) in enumerate(zip(cell.scores, cell.standard_errors, strict=True))
+        (metric, method, image_ids[place], *values)
+        for metric in next(iter(results[0].values())).cells
+        for method in results[0]
+        for place, values in sorted(
+            (place, values)
+            for block, of_block in zip(blocks, results, strict=True)
+            for place, values in zip(block.places, of_block[method].cells[metric].by_image(), strict=True)
+        )
     ]
     return pd.DataFrame(rows, columns=["metric", "method", "image", "score", "standard_error", "failure"])
 
 
+def _seconds(results: list[dict[str, MethodResult]]) -> dict[str, dict[str, float]]:
+    """The seconds of all blocks, by method and step."""
+    total: dict[str, Counter[str]] = {name: Counter() for name in results[0]}
+    for of_block in results:
+        for name, result in of_block.items():
+            total[name].update(result.seconds)
+    return {name: dict(seconds) for name, seconds in total.items()}
+
+
 def _examples(evaluation: Evaluation, results: Mapping[str, MethodResult]) -> Examples:
-    """The first image, with a map and records of each method that has them."""
+    """The image with the lowest number, with a map and records of each method that has them."""
     return Examples(
         image=evaluation.x_batch[0],
         target=int(evaluation.y_batch[0]),

@@ -1,6 +1,5 @@
 """Reasons, in words, why there is no score."""
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -23,16 +22,16 @@ def error_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
 
 
-def undefined_reason(metric: Any, scores: list[float], maps: np.ndarray) -> str:
-    """Why none of the images has a score, as the records of the metric or the maps (B, ...) tell; empty if one has a score."""
-    if not np.isnan(scores).all():
-        return ""
+def reasons(metric: Any, scores: list[float], maps: np.ndarray) -> list[str]:
+    """Why each image has no score, as the records of the metric or the maps (B, ...) tell; empty for images that have one."""
     source = metric.metric if isinstance(metric, DerivedMetric) else metric
     if isinstance(source, SensitivityConsistency):
-        reasons = Counter(record.undefined for record in records_by_image(source) if record.undefined)
+        layers = [*source.sensitivities.values()] if isinstance(source.sensitivities, dict) else [source.sensitivities]
+        undefined = [[record.undefined for record in of_image] for of_image in zip(*layers, strict=True)]
+        flaws = [next(filter(None, of_image), "") for of_image in undefined]
     else:
-        reasons = Counter(_flaw(values) for values in maps)
-    return "; ".join(f"{count} of {len(scores)} images have {reason}" for reason, count in reasons.most_common())
+        flaws = [_flaw(values) for values in maps]
+    return ["" if np.isfinite(score) else flaw for score, flaw in zip(scores, flaws, strict=True)]
 
 
 def records_by_image(metric: SensitivityConsistency) -> list[Sensitivity]:

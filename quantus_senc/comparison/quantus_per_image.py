@@ -57,11 +57,12 @@ class PerImage:
         s_batch: ArrayLike | Tensor | None = None,
         explain_func: Callable[..., Any] | None = None,
         explain_func_kwargs: dict[str, Any] | None = None,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> list[float]:
         """One float per image. NaN if the attributions are constant, or they or the image are not finite.
 
-        The parameters are those of the metric itself. The model is not changed.
+        The parameters are those of the metric itself, and a seed for this call. The model is not changed.
 
         Raises
         ------
@@ -84,7 +85,7 @@ class PerImage:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The settings for perturbing input")
             warnings.filterwarnings("ignore", category=ConstantInputWarning)
-            return preserving(model, lambda restore: seeded(self.seed, run))
+            return preserving(model, lambda restore: seeded(self.seed if seed is None else seed, run))
 
     def _scores(self, arrays: dict[str, np.ndarray], call: dict[str, Any]) -> list[float]:
         """Scores of the valid images. The metric gets placeholders for the others, so that they cannot make it fail."""

@@ -26,9 +26,9 @@ class Comparison:
     Attributes
     ----------
     scores
-        One row per metric, method and image, in columns `metric`, `method`, `image` (a number), `score` (NaN if there is
-        none), `standard_error` (of the score, from random masks; NaN if it is unknown) and `failure` (why there are no scores
-        of this metric and method, or an empty string).
+        One row per metric, method and image, in columns `metric`, `method`, `image` (its number in the whole data set),
+        `score` (NaN if there is none), `standard_error` (of the score, from random masks; NaN if it is unknown) and `failure`
+        (why there is no score, or an empty string).
     metrics
         One row per metric, in columns `metric`, `category` (such as "Faithfulness"), `direction` ("higher" or "lower",
         whichever is better), `why` (how the direction is known) and `parameters`.
@@ -82,7 +82,7 @@ class Comparison:
             Columns `metric`; `method`; `n_images`, the number of images with a score; `mean`; `error`, the standard error of
             the mean from the spread of the images, NaN for fewer than two; `mask_error`, the part of the error that more masks
             would remove, NaN if it is unknown; `rank`, 1 for the best method in the direction of the metric, where ties
-            share the mean of their ranks, NaN without a mean; `failure`.
+            share the mean of their ranks, NaN without a mean; `failure`, why images have no score.
         """
         return summary(self.scores, self.metrics)
 

@@ -1,5 +1,6 @@
 """Means, standard errors and ranks of explanation methods, one metric at a time."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,9 +87,17 @@ def summary(scores: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
         "rank": arrays.ranks(),
     }
     table = pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
-    failures = scores[scores["failure"] != ""].groupby(["metric", "method"], sort=False)["failure"].first()
-    table["failure"] = failures.reindex(index).fillna("").astype(str)
+    table["failure"] = scores.groupby(["metric", "method"], sort=False)["failure"].agg(_failure).reindex(index).fillna("")
     return table.reset_index()
+
+
+def _failure(reasons: pd.Series) -> str:
+    """The reasons why images have no score, the most frequent first, with the number of images if it is not all."""
+    counts = Counter(reason for reason in reasons if reason)
+    return "; ".join(
+        reason if count == len(reasons) else f"{reason} ({count} of {len(reasons)} images)"
+        for reason, count in counts.most_common()
+    )
 
 
 def _mask_errors(arrays: ScoreArrays) -> Float64[np.ndarray, "metrics methods"]:

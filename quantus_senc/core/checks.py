@@ -110,6 +110,32 @@ def check_predictions(records: object, labels: Tensor) -> None:
         raise ValueError("predictions must be the records of the same images with the same labels of features; leave them out")
 
 
+def check_noise(records: Iterable[Sensitivity], seed: int, image_ids: Tensor) -> None:
+    """Check that records are of images in which masks show the noise of this seed and these image_ids, (B,)."""
+    for record, image_id in zip(records, image_ids.tolist(), strict=True):
+        design = record.design
+        if (design.seed, design.streams.tolist()) != (seed, [image_id]):
+            raise ValueError(
+                f"predictions hold the record of image_ids={design.streams.tolist()} and seed={design.seed}, in which masked "
+                f"features show other noise than those of image_ids={[image_id]} and seed={seed}; leave them out, or pass "
+                "the same image_ids"
+            )
+
+
+def check_image_ids(image_ids: np.ndarray, n_images: int) -> None:
+    """Check that every image has a number of its own."""
+    if image_ids.shape != (n_images,):
+        raise ValueError(f"image_ids of shape {image_ids.shape} must be ({n_images},): one number an image, or None")
+    for place, image_id in enumerate(image_ids.tolist()):
+        check_integer(f"image_ids[{place}]", image_id, 0, 2**63 - 1)
+    repeated = np.setdiff1d(np.arange(n_images), np.unique(image_ids, return_index=True)[1])
+    if len(repeated):
+        raise ValueError(
+            f"image_ids hold {image_ids[repeated[0]]} more than once, again at index {repeated[0]}; give every image a number "
+            "of its own, since those of the same number get the same masks"
+        )
+
+
 def check_neighbours(name: str, shape: tuple[int, ...]) -> None:
     """Raise ValueError if inputs of this shape are a table, whose columns have no neighbours."""
     if len(shape) < 3:
@@ -132,12 +158,11 @@ def check_explain_func(explain_func: object, explain_func_kwargs: object) -> Non
         raise ValueError(f"explain_func_kwargs holds {name!r}, which the metric passes itself; leave it out")
 
 
-def check_inputs(model: object, x_batch: np.ndarray, y_batch: np.ndarray, channel_first: object, batch_size: object) -> None:
+def check_inputs(model: object, x_batch: np.ndarray, y_batch: np.ndarray, channel_first: object) -> None:
     """Check what can be said of a model and its inputs without running it."""
     if not isinstance(model, nn.Module):
         kind = type(model)
         raise ValueError(f"model={kind.__module__}.{kind.__qualname__} must be a torch.nn.Module")
-    check_integer("batch_size", batch_size, 1, 2**63 - 1)
     if x_batch.ndim < 2 or x_batch.dtype.kind not in "fiub" or 0 in x_batch.shape[1:]:
         raise ValueError(
             f"x_batch of shape {x_batch.shape} and type {x_batch.dtype} must hold numbers: images (B, C, H, W), series "

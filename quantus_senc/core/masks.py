@@ -27,7 +27,7 @@ def keep_masks(
     seed
         In [0, 2^64).
     streams
-        What the masks belong to: an image's index in the call, or the hash of a layer's name.
+        What the masks belong to: an image's number in the whole data set, or the hash of a layer's name.
     numbers
         The numbers of the masks, each in [0, 2^32 - 1); they broadcast with `streams`.
     n_features

@@ -14,17 +14,17 @@ Baseline = float | str | Callable[[Tensor], Any]
 
 
 def _per_image(reduce: Callable[..., Tensor]) -> Callable[[Tensor, int, Tensor], Tensor]:
-    def baseline(inputs: Tensor, seed: int, indices: Tensor) -> Tensor:
+    def baseline(inputs: Tensor, seed: int, image_ids: Tensor) -> Tensor:
         return reduce(inputs, dim=tuple(range(1, inputs.ndim)), keepdim=True)
 
     return baseline
 
 
-def _uniform(inputs: Tensor, seed: int, indices: Tensor) -> Tensor:
-    return random_uniform(seed, indices, inputs[0].numel(), inputs.dtype).view_as(inputs)
+def _uniform(inputs: Tensor, seed: int, image_ids: Tensor) -> Tensor:
+    return random_uniform(seed, image_ids, inputs[0].numel(), inputs.dtype).view_as(inputs)
 
 
-def _blur(inputs: Tensor, seed: int, indices: Tensor) -> Tensor:
+def _blur(inputs: Tensor, seed: int, image_ids: Tensor) -> Tensor:
     spatial = inputs.shape[2:]
     sigma = (0, 0, *[max(spatial) / 8] * len(spatial))
     blurred = gaussian_filter(inputs.double().cpu().numpy(), sigma, mode="nearest")
@@ -41,7 +41,7 @@ BASELINES = {
 
 
 def baseline_values(
-    inputs: Float[Tensor, "B *shape"], perturb_baseline: Baseline, seed: int, indices: Int64[Tensor, " B"]
+    inputs: Float[Tensor, "B *shape"], perturb_baseline: Baseline, seed: int, image_ids: Int64[Tensor, " B"]
 ) -> Float[Tensor, "B *_"]:
     """What an eliminated feature of each input shows instead, in a shape that broadcasts with `inputs`.
 
@@ -53,8 +53,8 @@ def baseline_values(
         A number; the input's own minimum ("black"), maximum ("white") or mean ("mean"); noise in [0, 1), one
         draw an input ("uniform"); the input after a Gaussian blur with a standard deviation of an eighth of its
         longest side ("blur"); or a callable from one input to values that broadcast with it.
-    seed, indices
-        The noise is a function of the seed, the input's index in the call and the position.
+    seed, image_ids
+        The noise is a function of the seed, the input's number in the whole data set and the position.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def baseline_values(
                 f"perturb_baseline='blur' needs neighbours, but inputs of shape {tuple(inputs.shape)} are a table; "
                 "use 'mean' or a number"
             )
-        return BASELINES[perturb_baseline](inputs, seed, indices)
+        return BASELINES[perturb_baseline](inputs, seed, image_ids)
     if callable(perturb_baseline):
         return torch.stack([_called_baseline(perturb_baseline, one) for one in inputs])
     return torch.full_like(inputs[(slice(None), *[slice(1)] * (inputs.ndim - 1))], perturb_baseline)

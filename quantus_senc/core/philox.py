@@ -67,7 +67,7 @@ def random_words(
     seed
         In [0, 2^64).
     streams
-        What the words are for, any 64-bit integers: an image's index, the hash of a layer's name.
+        What the words are for, any 64-bit integers: an image's number in the whole data set, the hash of a layer's name.
     indices
         The number of the draw in its stream, each in [0, 2^32).
     n_words

@@ -14,6 +14,7 @@ from quantus_senc.core.checks import (
     check_estimator,
     check_explain_func,
     check_inputs,
+    check_integer,
     check_keywords,
     check_masks,
     parameter_names,
@@ -22,7 +23,7 @@ from quantus_senc.core.plan import Plan
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.batched_metric import BatchedMetric
 from quantus_senc.metrics.derived import StandardError, TopKAgreement
-from quantus_senc.metrics.image_batch import Images
+from quantus_senc.metrics.image_batch import Images, numbered
 from quantus_senc.metrics.last_run import LastRun
 from quantus_senc.model.arrays import call_device, host_array
 from quantus_senc.model.explained_model import ExplainedModel
@@ -77,6 +78,7 @@ class SensitivityConsistency(BatchedMetric):
         batch_size: int = 64,
         custom_batch: ArrayLike | Tensor | None = None,
         predictions: list[Sensitivity] | None = None,
+        image_ids: ArrayLike | Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """Scores of the explanations of some images, as `quantus.evaluate` calls for them.
@@ -113,6 +115,9 @@ class SensitivityConsistency(BatchedMetric):
         predictions
             Records of an earlier call on the same model, images, labels of features and baseline, whose predictions of masked
             images are read instead of being made again; see `DataSensitivityConsistency.shared_arguments`.
+        image_ids
+            The number of each image in the whole data set, (B,), in [0, 2^63); by default 0 ... B - 1. Masks of features and
+            noise are drawn for this number, so that images have the same score in whatever calls they are evaluated.
 
         Returns
         -------
@@ -145,7 +150,9 @@ class SensitivityConsistency(BatchedMetric):
         check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
         check_estimator(self.estimator, self.tolerance)
         model, x_batch, y_batch = call["model"], host_array(call["x_batch"]), host_array(call["y_batch"])
-        check_inputs(model, x_batch, y_batch, call["channel_first"], call["batch_size"])
+        check_inputs(model, x_batch, y_batch, call["channel_first"])
+        check_integer("batch_size", call["batch_size"], 1, 2**63 - 1)
+        image_ids = numbered(call["image_ids"], len(x_batch))
         check_explain_func(call["explain_func"], call["explain_func_kwargs"])
         labels, supplied = (None if call[name] is None else host_array(call[name]) for name in ("custom_batch", "a_batch"))
         channel_first = call["channel_first"]
@@ -174,7 +181,7 @@ class SensitivityConsistency(BatchedMetric):
             normalise_func=self.normalise_func if self.normalise else None,
             absolute=self.abs,
         )
-        return explained, Images(data["x_batch"], y_batch, labels, supplied, int(call["batch_size"]))
+        return explained, Images(data["x_batch"], y_batch, image_ids, labels, supplied, int(call["batch_size"]))
 
     @property
     def plan(self) -> Plan:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from quantus.metrics.base import Metric
@@ -64,7 +63,8 @@ class BatchedMetric(Metric[list[float]]):
                 originals = explained.originals(predictions, maps)
                 evidence.add(start, predictions, originals.attributions)
                 agreed &= images.agree(start, maps)
-                batch = Batch(inputs, targets, start, originals, explained, shared_pass, limit, bar)
+                ids = images.ids(start, inputs.device)
+                batch = Batch(inputs, targets, start, ids, originals, explained, shared_pass, limit, bar)
                 batch = replace(batch, flaw=method_flaw(explained, limit, *self.checked_samples(batch, prepared)))
                 if batch.flaw == DEPENDENT:
                     self._warn([one_by_one_warning(self.name, total, limit.size)] * (not told))
@@ -97,7 +97,7 @@ class BatchedMetric(Metric[list[float]]):
         """What all batches need: the method, prepared and tried; the size of passes; and what `prepare` returns."""
         make_reproducible(explained.device)
         explained.check_targets(images.x, images.y)
-        prepared = self.prepare(explained, images.x, images.y, images.labels, known)
+        prepared = self.prepare(explained, images, known)
         before = n_hooks(explained.model)
         explained, load = explained.prepared(images.x).tried(images.x, images.y)
         self._warn([HOOKS_LEFT] * (n_hooks(explained.model) > before))
@@ -109,18 +109,8 @@ class BatchedMetric(Metric[list[float]]):
             warn(message)
 
     @abstractmethod
-    def prepare(
-        self, explained: ExplainedModel, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None, known: Any
-    ) -> Any:
-        """What `evaluate_batch` needs for all images of a call.
-
-        Parameters
-        ----------
-        labels
-            The caller's `custom_batch`.
-        known
-            What `known` returned.
-        """
+    def prepare(self, explained: ExplainedModel, images: Images, known: Any) -> Any:
+        """What `evaluate_batch` needs for all images of a call; `known` is what the method of this name returned."""
 
     def known(self, call: Mapping[str, Any]) -> Any:
         """What this metric knows of a call already, from its arguments; nothing by default."""

@@ -10,7 +10,13 @@ import torch
 from quantus.helpers.enums import DataType
 from torch import Tensor
 
-from quantus_senc.core.checks import check_estimator, check_perturb_baseline, check_predictions, check_segment_func
+from quantus_senc.core.checks import (
+    check_estimator,
+    check_noise,
+    check_perturb_baseline,
+    check_predictions,
+    check_segment_func,
+)
 from quantus_senc.core.mask_loop import MaskRun
 from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.perturb import Baseline, baseline_values, eliminate
@@ -118,8 +124,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
         max_batch_size
             How many perturbed samples one forward pass may have, or "auto".
         seed
-            Of the masks. They are a function of the seed, the image's index in the call, the mask's index and the
-            feature alone.
+            Of the masks, and of the noise of "uniform". Masks are a function of the seed, the image's number in the whole data
+            set (`image_ids` of the call), the mask's index and the feature alone.
         abs, normalise, normalise_func, normalise_func_kwargs
             What attributions go through before they are ranked, as in every metric of Quantus.
         return_aggregate, aggregate_func
@@ -204,26 +210,23 @@ class DataSensitivityConsistency(SensitivityConsistency):
         if callable(self.perturb_baseline):
             for start in range(0, len(images.x), images.batch_size):
                 inputs = explained.inputs(images.batch(start)[0])
-                yield baseline_values(inputs, self.perturb_baseline, self.seed, torch.arange(start, start + len(inputs)))
+                yield baseline_values(inputs, self.perturb_baseline, self.seed, images.ids(start, inputs.device))
 
     def prepare(
-        self,
-        explained: ExplainedModel,
-        x_batch: np.ndarray,
-        y_batch: np.ndarray,
-        labels: np.ndarray | None,
-        known: tuple[list[Sensitivity] | None, bool] | None,
+        self, explained: ExplainedModel, images: Images, known: tuple[list[Sensitivity] | None, bool] | None
     ) -> Features:
         """The features of every image."""
-        first = explained.inputs(x_batch[:1])
-        baseline_values(first, self.perturb_baseline, self.seed, torch.zeros(1, dtype=torch.int64, device=first.device))
+        first, labels = explained.inputs(images.x[:1]), images.labels
+        baseline_values(first, self.perturb_baseline, self.seed, images.image_ids[:1].to(first.device))
         records, of_same_method = known or (None, False)
         if of_same_method and records:
             labels = _labels(records).numpy()
-        features = label_features(x_batch, labels, self.segment_func, self.segment_func_kwargs)
+        features = label_features(images.x, labels, self.segment_func, self.segment_func_kwargs)
         check_predictions(records, features)
+        if records and self.perturb_baseline == "uniform":
+            check_noise(records, self.seed, images.image_ids)
         if self.plan.knows_inert_features:
-            free = differing_features(explained, x_batch, features, self.perturb_baseline, self.seed)
+            free = differing_features(explained, images, features, self.perturb_baseline, self.seed)
         else:
             free = existing_features(features)
         self.plan.check(int(free.sum(1).max()), "features")
@@ -237,7 +240,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         """Algorithm 1 for some images."""
         images = batch.images
         labels, free = prepared.labels[images], prepared.free[images]
-        baselines = baseline_values(batch.inputs, self.perturb_baseline, self.seed, batch.indices)
+        baselines = baseline_values(batch.inputs, self.perturb_baseline, self.seed, batch.image_ids)
         masked = MaskedInputs(batch, labels.to(baselines.device), baselines)
         plan = replace(self.plan, repeats=batch.flaw != RANDOM)
         counts = free.sum(1).tolist()
@@ -251,19 +254,19 @@ class DataSensitivityConsistency(SensitivityConsistency):
                 for record, row in zip(prepared.known[images], differing, strict=True)
             ]
         )
-        design = plan.design(batch.indices, free.to(masked.labels.device))
+        design = plan.design(batch.image_ids, free.to(masked.labels.device))
         run = MaskRun(plan, design, batch.unperturbed(labels), batch.progress, differing, known)
         return run.records(masked.weigh)
 
     def checked_samples(self, batch: Batch, prepared: Features) -> tuple[Tensor, Tensor]:
         """Some images as they are, and masked."""
         various = batch.various(_N_CHECKED)
-        inputs, indices, device = batch.inputs[various], batch.indices[various], various.device
-        labels = prepared.labels[indices.cpu()].to(device)
-        baselines = baseline_values(inputs, self.perturb_baseline, self.seed, indices)
+        inputs, image_ids, device = batch.inputs[various], batch.image_ids[various], various.device
+        labels = prepared.labels[batch.images][various.cpu()].to(device)
+        baselines = baseline_values(inputs, self.perturb_baseline, self.seed, image_ids)
         place = torch.arange(_N_CHECKED, device=device)
         images, numbers = place % len(various), place // len(various)
-        masks = keep_masks(self.seed, indices[images], numbers, prepared.free.shape[1], self.mask_rate)
+        masks = keep_masks(self.seed, image_ids[images], numbers, prepared.free.shape[1], self.mask_rate)
         masked = eliminate(inputs[images], labels[images], masks[:, None], baselines[images])[:, 0]
         return torch.cat([inputs, masked]), torch.cat([batch.targets[various], batch.targets[various[images]]])
 

@@ -13,6 +13,7 @@ from quantus_senc.core.perturb import Baseline, baseline_values, changed_feature
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.core.segment import SegmentFunc, default_segment_func, number_labels, segment
+from quantus_senc.metrics.image_batch import Images
 from quantus_senc.model.explained_model import ExplainedModel
 
 _AT_ONCE = 64  # images that are on the model's device
@@ -75,12 +76,13 @@ def existing_features(labels: Int64[Tensor, "B *spatial"]) -> Bool[Tensor, "B m"
 
 
 def differing_features(
-    explained: ExplainedModel, x_batch: np.ndarray, labels: Int64[Tensor, "B *spatial"], baseline: Baseline, seed: int
+    explained: ExplainedModel, images: Images, labels: Int64[Tensor, "B *spatial"], baseline: Baseline, seed: int
 ) -> Bool[Tensor, "B m"]:
     """Return which features of each image differ from the baseline, so that eliminating them changes something."""
     n_features, differing = int(labels.max()) + 1, []
-    for images in torch.arange(len(labels)).split(_AT_ONCE):
-        inputs = explained.inputs(x_batch[images.numpy()])
-        baselines = baseline_values(inputs, baseline, seed, images.to(inputs.device))
-        differing.append(changed_features(inputs, labels[images].to(inputs.device), baselines, n_features).cpu())
+    for start in range(0, len(labels), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        inputs = explained.inputs(images.x[some])
+        baselines = baseline_values(inputs, baseline, seed, images.image_ids[some].to(inputs.device))
+        differing.append(changed_features(inputs, labels[some].to(inputs.device), baselines, n_features).cpu())
     return torch.cat(differing)

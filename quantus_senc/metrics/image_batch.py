@@ -6,15 +6,33 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from quantus_senc.core.checks import check_image_ids
 from quantus_senc.core.mask_loop import Unperturbed
 from quantus_senc.core.similarity import Originals
 from quantus_senc.model.arrays import agrees, host_array
 from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.pass_size import BatchLimit
 from quantus_senc.model.shared_pass import SharedPass
+
+
+def numbered(image_ids: ArrayLike | Tensor | None, n_images: int) -> Int64[Tensor, " B"]:
+    """Return the numbers of images in the whole data set, on the host: as given, or by default 0 ... B - 1.
+
+    Raises
+    ------
+    ValueError
+        Unless every image has a number of its own, in [0, 2^63).
+    """
+    if image_ids is None:
+        return torch.arange(n_images)
+    values = host_array(image_ids) if isinstance(image_ids, Tensor) else image_ids
+    given = np.asarray(values, dtype=object)  # integers of several types would become floats
+    check_image_ids(given, n_images)
+    return torch.from_numpy(given.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +43,9 @@ class Images:
     ----------
     x, y
         Arrays (B, \\*shape), channels first, and (B,).
+    image_ids
+        The image's number in the whole data set, on the host. Whatever is drawn for an image is a function of it, and never
+        of the image's place in the call.
     labels
         The caller's labels of features, or None.
     supplied
@@ -35,13 +56,18 @@ class Images:
 
     x: np.ndarray
     y: np.ndarray
+    image_ids: Int64[Tensor, " B"]
     labels: np.ndarray | None
     supplied: np.ndarray | None
     batch_size: int
 
     def batch(self, start: int) -> tuple[np.ndarray, np.ndarray]:
-        """The images that are evaluated together, from the one with the index `start`, and their classes."""
+        """The images that are evaluated together, from the one at the place `start`, and their classes."""
         return self.x[start : start + self.batch_size], self.y[start : start + self.batch_size]
+
+    def ids(self, start: int, device: torch.device) -> Int64[Tensor, " n"]:
+        """Their numbers in the whole data set, on a device."""
+        return self.image_ids[start : start + self.batch_size].to(device)
 
     def agree(self, start: int, maps: Float[Tensor, "n *_"]) -> bool:
         """Whether these maps of a batch are the caller's, or the caller has given none."""
@@ -57,7 +83,9 @@ class Batch:
     inputs, targets
         The images, channels first, and the classes to explain, on the model's device.
     start
-        The index of the first image in the call.
+        The place of the first image in the call.
+    image_ids
+        The numbers of the images in the whole data set, on the model's device.
     originals
         The unperturbed predictions and explanations.
     explained, shared_pass, limit
@@ -71,6 +99,7 @@ class Batch:
     inputs: Float[Tensor, "B *shape"]
     targets: Int64[Tensor, " B"]
     start: int
+    image_ids: Int64[Tensor, " B"]
     originals: Originals
     explained: ExplainedModel
     shared_pass: SharedPass
@@ -83,16 +112,11 @@ class Batch:
 
     @property
     def images(self) -> slice:
-        """Which images of the call these are."""
+        """The places of these images in the call."""
         return slice(self.start, self.start + len(self))
 
-    @property
-    def indices(self) -> Int64[Tensor, " B"]:
-        """Their indices in the call, on the model's device."""
-        return torch.arange(self.images.start, self.images.stop, device=self.inputs.device)
-
     def various(self, n: int) -> Int64[Tensor, " n"]:
-        """The indices in this batch of at most n images: the first of each class, then others."""
+        """The places in this batch of at most n images: the first of each class, then others."""
         first = (self.targets[:, None] == self.targets).int().argmax(1)
         is_other = first != torch.arange(len(self), device=first.device)
         return is_other.int().argsort(stable=True)[:n]

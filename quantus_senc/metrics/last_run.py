@@ -13,7 +13,7 @@ from quantus_senc.model.arrays import host_array
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _VALUES = (
     *("x_batch", "y_batch", "explain_func_kwargs", "channel_first", "model_predict_kwargs", "softmax", "device"),
-    *("batch_size", "custom_batch"),
+    *("batch_size", "custom_batch", "image_ids"),
 )
 _DEEPEST = 100  # collection within collections that is looked at
 

@@ -175,13 +175,11 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         self.strategy = strategy
         self.strategies: dict[str, Strategy] = {}
 
-    def prepare(
-        self, explained: ExplainedModel, x_batch: np.ndarray, y_batch: np.ndarray, labels: np.ndarray | None, known: None
-    ) -> dict[str, _Layer]:
+    def prepare(self, explained: ExplainedModel, images: Images, known: None) -> dict[str, _Layer]:
         """The layers, by name."""
         check_layers(self.layers)
         check_known("strategy", self.strategy, STRATEGIES)
-        look = explained.inputs(x_batch[:_LOOK])
+        look = explained.inputs(images.x[:_LOOK])
         modules, left_out = chosen_layers(explained.model, self.layers, lambda: explained.predict_classes(look))
         if left_out:
             self._warn(["Layers left out: " + "; ".join(f"{name!r} {reason}" for name, reason in left_out.items()) + "."])

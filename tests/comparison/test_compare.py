@@ -4,6 +4,7 @@ import re
 
 import jaxtyping
 import numpy as np
+import pandas as pd
 import pytest
 import quantus
 import torch
@@ -46,7 +47,7 @@ def test_every_metric_for_every_method_and_image(result):
     assert list(frame["metric"].unique()) == available_metrics()
     assert list(frame["method"].unique()) == ["Saliency", "GradCAM", "random"]
     assert len(frame) == len(available_metrics()) * 3 * 4
-    assert (frame["failure"] == "").all()
+    assert ((frame["failure"] == "") == frame["score"].notna()).all()
     assert frame.query("metric != 'Smooth MPRT'")["score"].notna().all()  # Grad-CAM of random weights may be constant
     known = frame["standard_error"].notna()
     assert set(frame.loc[known, "metric"]) == {"SenC", "SenC (regression)", "Parameter SenC"}
@@ -185,7 +186,7 @@ def test_interrupts_are_not_failures(model, images):
 
 def test_method_that_never_changes_has_no_score_and_the_reason_is_given(model, images):
     result = compare(model, *images, methods={"blob": explain_blob}, metrics=["SenC (regression)", "Top-1"], **FAST)
-    assert result.summary()["failure"].tolist() == ["4 of 4 images have an explanation that no mask changes"] * 2
+    assert result.summary()["failure"].tolist() == ["an explanation that no mask changes"] * 2
 
 
 def test_methods_may_be_given_in_every_form(model, images):
@@ -230,6 +231,66 @@ def test_work_that_metrics_and_methods_share_is_done_once(model, images):
     assert counting.samples.n - one <= 2 * (5 * 5 + 2 * 105)
 
 
+class Drawing:
+    """A metric of random numbers from the global generator of NumPy."""
+
+    def __call__(self, model, x_batch, y_batch, a_batch, s_batch, explain_func, explain_func_kwargs, batch_size):
+        return np.random.random(len(x_batch))
+
+
+def test_whole_blocks_have_the_scores_of_all_images(model, images):
+    """Bit for bit, also by metrics that draw random numbers."""
+    metrics = {name: name for name in ("SenC", "Top-3", "Faithfulness Correlation", "MPRT")} | {"drawn": Drawing()}
+    kwargs = {"methods": ["Saliency", "random"], "metrics": metrics, "block_size": 2, **FAST}
+    whole = compare(model, *images, **kwargs).scores
+    parts = [
+        compare(model, *(values[places] for values in images), image_ids=places, **kwargs).scores for places in ([3, 2], [0, 1])
+    ]
+    key = ["metric", "method", "image"]
+    joined = pd.concat(parts).set_index(key).loc[pd.MultiIndex.from_frame(whole[key])].reset_index()
+    pd.testing.assert_frame_equal(joined, whole)
+    assert whole.query("metric == 'drawn' and method == 'random'")["score"].nunique() == 4
+
+
+def test_sensitivity_consistency_does_not_depend_on_the_size_of_blocks(model, images):
+    kwargs = {"methods": ["Saliency"], "metrics": ["SenC", "SenC (regression)", "Top-1", "Parameter SenC"], **FAST}
+    one, three = (compare(model, *images, block_size=size, **kwargs).scores for size in (1, 3))
+    np.testing.assert_allclose(one["score"], three["score"], atol=1e-6)
+
+
+def test_a_failure_costs_the_images_of_its_block(model, images):
+    class FailsOnce:
+        def __call__(self, model, x_batch, y_batch, a_batch, s_batch, explain_func, explain_func_kwargs, batch_size):
+            if images[1][3].item() in y_batch:
+                raise ArithmeticError("no score")
+            return np.ones(len(x_batch))
+
+    result = compare(model, *images, methods=["Saliency"], metrics={"once": FailsOnce()}, block_size=3, **FAST)
+    assert result.scores["score"].tolist()[:3] == [1, 1, 1]
+    assert result.scores["failure"].tolist() == ["", "", "", "ArithmeticError: no score"]
+    assert result.summary()["failure"].tolist() == ["ArithmeticError: no score (1 of 4 images)"]
+
+
+def test_a_part_of_the_images_has_the_scores_of_the_whole(model, images, tmp_path):
+    metrics = ["SenC", "SenC (regression)", "Top-3", "Parameter SenC", "MPRT"]
+    kwargs = {"methods": ["Saliency", "random"], "metrics": metrics, **FAST}
+    ids, key = [7, 3, 10**6, 2**63 - 1], ["metric", "method", "image"]
+    whole = compare(model, *images, image_ids=ids, **kwargs)
+    assert list(whole.scores["image"]) == ids * (len(metrics) * 2)
+    part = compare(model, images[0][[2, 1]], images[1][[2, 1]], image_ids=torch.tensor(ids)[[2, 1]], **kwargs)
+    assert list(part.scores["image"].unique()) == [10**6, 3]
+    columns = ["score", "standard_error"]
+    found, expected = (one.scores.query("metric != 'MPRT'").set_index(key)[columns] for one in (part, whole))
+    np.testing.assert_allclose(found, expected.loc[found.index], atol=1e-6)
+    assert (whole.summary()["n_images"] == 4).all()
+    assert len(whole.agreement(20)) == 10
+    first = whole.scores.query("metric == 'SenC' and image == 3")["score"].tolist()
+    assert [record.score for record in whole.examples.features.values()] == first
+    assert "Saliency" in whole.report(tmp_path / "page.html").read_text()
+    whole.save(tmp_path / "whole")
+    assert Comparison.load(tmp_path / "whole").to_frame().equals(whole.to_frame())
+
+
 @pytest.mark.parametrize("shape", [(5,), (2, 16)])
 def test_tables_and_series(shape):
     torch.manual_seed(0)
@@ -252,8 +313,11 @@ def test_tables_and_series(shape):
         ({"metrics": []}, "metrics=.* must name at least one"),
         ({"metrics": {"mine": quantus.Complexity}}, "pass an instance"),
         ({"n_masks": 1}, "n_masks=1"),
+        ({"block_size": 0}, "block_size=0 must be an integer from 1"),
         ({"y_batch": torch.tensor([0, 1, 9, 2])}, "the model has classes 0 … 4"),
         ({"y_batch": torch.tensor([0, 1])}, "pass one class an input"),
+        ({"image_ids": [0, 1, 2, 1]}, "image_ids hold 1 more than once"),
+        ({"image_ids": [0, 1, 2]}, r"image_ids of shape \(3,\) must be \(4,\)"),
         ({"segment_func": "slik"}, "did you mean 'slic'"),
         ({"methods": {1: "Saliency", "1": "random"}}, "methods hold the name 1, which is no string; pass a dict whose keys"),
         ({"methods": [explain]}, "methods hold the name <function explain.*, which is no string"),
@@ -316,8 +380,8 @@ def test_maps_that_have_no_score_are_said_to_be_so(model, images):
         "names": lambda model, inputs, targets, **kwargs: np.full((len(inputs), 1), "a"),
     }
     failures = compare(model, *images, methods=methods, metrics=["Pixel Flipping"], **FAST).summary()["failure"].tolist()
-    assert failures[0] == "4 of 4 images have a constant attribution"
-    assert failures[1] == "4 of 4 images have an attribution that is not finite"
+    assert failures[0] == "a constant attribution"
+    assert failures[1] == "an attribution that is not finite"
     assert failures[2].startswith("the method failed: ValueError: it returned maps of shape (2, 3, 12, 12)")
     assert failures[3].startswith("the method failed: ValueError: it returned maps of shape (4, 1)")
 

@@ -109,7 +109,7 @@ def test_missing_scores_are_said(whole):
     assert cells[2] == "failed"
     assert parsed.all("td")[2]["attrs"]["data-value"] == ""
     assert "17 images" in cells[11]
-    assert "Failures" in headings(parsed)
+    assert "Missing scores" in headings(parsed)
     assert "MPRT for Saliency: RuntimeError: no gradient" in parsed.texts("li")
 
 
@@ -176,7 +176,7 @@ def test_after_a_folder_without_examples(tmp_path):
     typical().save(tmp_path)
     parsed = page(Comparison.load(tmp_path), tmp_path)
     assert len(parsed.all("img")) == 4
-    assert "Failures" not in headings(parsed)
+    assert "Missing scores" not in headings(parsed)
 
 
 @pytest.mark.filterwarnings("error")

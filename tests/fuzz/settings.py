@@ -74,6 +74,11 @@ second_sizes = st.one_of(st.none(), st.none(), sizes)
 baselines = st.sampled_from([0.0, 0.0, -0.5, 1, "black", "white", "mean", "uniform", "blur", "called"])
 
 
+def image_ids(n_images):
+    """Of a call: the numbers of its images in the whole data set, or None."""
+    return st.none() | st.lists(st.integers(0, 2**63 - 1), min_size=n_images, max_size=n_images, unique=True)
+
+
 def called_baseline(one):
     """Another image in place of what is eliminated."""
     return one.flip(-1)

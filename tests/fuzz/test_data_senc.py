@@ -32,6 +32,7 @@ class Case:
     parameters: dict
     sizes: tuple
     other_sizes: tuple | None
+    image_ids: list | None
 
     def run(self, model, sizes):
         """The metric, its scores and warnings; None in place of scores for an error that users may see."""
@@ -41,6 +42,7 @@ class Case:
         metric = DataSensitivityConsistency(**self.parameters, **of_metric, perturb_baseline=baseline, max_batch_size=sizes[1])
         x, channel_first = self.inputs.given()
         call = {"channel_first": channel_first, "softmax": self.softmax, "batch_size": sizes[0], **of_call}
+        call["image_ids"] = self.image_ids
         method = methods.METHODS[self.method]
         return metric, *checks.call(metric, model, x, self.targets, explain_func=method, **call)
 
@@ -72,7 +74,8 @@ class Case:
         if self.baseline == "called":
             return x.flip(-1)
         if self.baseline == "uniform":
-            return baseline_values(x, "uniform", metric.seed, torch.tensor([index]))
+            image_id = index if self.image_ids is None else self.image_ids[index]
+            return baseline_values(x, "uniform", metric.seed, torch.tensor([image_id]))
         if self.baseline == "blur":
             sides = x.shape[2:]
             channels = [gaussian_filter(channel.double().numpy(), max(sides) / 8, mode="nearest") for channel in x[0]]
@@ -103,6 +106,7 @@ def data_cases(draw, names, double):
         parameters=parameters,
         sizes=draw(settings.sizes),
         other_sizes=draw(settings.second_sizes),
+        image_ids=draw(settings.image_ids(inputs.shape[0])),
     )
 
 

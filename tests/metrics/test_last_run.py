@@ -194,6 +194,7 @@ CHANGES = {
     "keywords that cannot be compared": lambda metric, call: call.update(explain_func_kwargs={"other": object()}),
     "softmax": lambda metric, call: call.update(softmax=False),
     "labels": lambda metric, call: call.update(custom_batch=np.arange(144).reshape(1, 12, 12).repeat(3, 0) // 36),
+    "numbers of images": lambda metric, call: call.update(image_ids=[0, 2, 1]),
     "seed": lambda metric, call: setattr(metric, "seed", 1),
     "mask rate": lambda metric, call: setattr(metric, "mask_rate", 0.5),
     "number of masks": lambda metric, call: setattr(metric, "n_masks", 80),
