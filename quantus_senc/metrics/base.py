@@ -113,8 +113,9 @@ class SensitivityConsistency(BatchedMetric):
         custom_batch
             Labels (B, \\*spatial) of the features, for metrics that mask features.
         predictions
-            Records of an earlier call on the same model, images, labels of features and baseline, whose predictions of masked
-            images are read instead of being made again; see `DataSensitivityConsistency.shared_arguments`.
+            Records of an earlier call on the same model, images, labels of features and baseline (with noise that is of the
+            same seed and `image_ids`), whose predictions of masked images are read instead of being made again; see
+            `DataSensitivityConsistency.shared_arguments`.
         image_ids
             The number of each image in the whole data set, (B,), in [0, 2^63); by default 0 ... B - 1. Masks of features and
             noise are drawn for this number, so that images have the same score in whatever calls they are evaluated.

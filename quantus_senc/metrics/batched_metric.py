@@ -63,8 +63,8 @@ class BatchedMetric(Metric[list[float]]):
                 originals = explained.originals(predictions, maps)
                 evidence.add(start, predictions, originals.attributions)
                 agreed &= images.agree(start, maps)
-                ids = images.ids(start, inputs.device)
-                batch = Batch(inputs, targets, start, ids, originals, explained, shared_pass, limit, bar)
+                image_ids = images.ids(start, inputs.device)
+                batch = Batch(inputs, targets, start, image_ids, originals, explained, shared_pass, limit, bar)
                 batch = replace(batch, flaw=method_flaw(explained, limit, *self.checked_samples(batch, prepared)))
                 if batch.flaw == DEPENDENT:
                     self._warn([one_by_one_warning(self.name, total, limit.size)] * (not told))

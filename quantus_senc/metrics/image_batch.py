@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
-from numpy.typing import ArrayLike
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -19,7 +18,7 @@ from quantus_senc.model.pass_size import BatchLimit
 from quantus_senc.model.shared_pass import SharedPass
 
 
-def numbered(image_ids: ArrayLike | Tensor | None, n_images: int) -> Int64[Tensor, " B"]:
+def numbered(image_ids: object, n_images: int) -> Int64[Tensor, " B"]:
     """Return the numbers of images in the whole data set, on the host: as given, or by default 0 ... B - 1.
 
     Raises

@@ -8,11 +8,11 @@ from scipy.ndimage import gaussian_filter
 from quantus_senc.core.perturb import baseline_values, eliminate
 
 INPUTS = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) + 1
-INDICES = torch.arange(2)
+IMAGE_IDS = torch.arange(2)
 
 
-def values(baseline, inputs=INPUTS, indices=INDICES):
-    return baseline_values(inputs, baseline, 42, indices)
+def values(baseline, inputs=INPUTS, image_ids=IMAGE_IDS):
+    return baseline_values(inputs, baseline, 42, image_ids)
 
 
 def test_eliminate_equals_a_loop():
@@ -44,7 +44,7 @@ def test_uniform_belongs_to_the_image_and_position():
     assert noise.shape == INPUTS.shape
     assert ((noise >= 0) & (noise < 1)).all()
     assert not torch.equal(noise[0], noise[1])
-    assert torch.equal(values("uniform", INPUTS[1:], INDICES[1:]), noise[1:])
+    assert torch.equal(values("uniform", INPUTS[1:], IMAGE_IDS[1:]), noise[1:])
 
 
 def test_blur_equals_scipy_and_keeps_the_channels_apart():

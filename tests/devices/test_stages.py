@@ -62,9 +62,9 @@ def test_noise_is_the_same(device):
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
 def test_baselines(device, name):
-    images, indices = torch.randn(3, 2, 9, 8), torch.arange(3)
-    expected = baseline_values(images, name, 1, indices)
-    there = baseline_values(images.to(device), name, 1, indices.to(device))
+    images, image_ids = torch.randn(3, 2, 9, 8), torch.arange(3)
+    expected = baseline_values(images, name, 1, image_ids)
+    there = baseline_values(images.to(device), name, 1, image_ids.to(device))
     assert there.device.type == device.type
     torch.testing.assert_close(there.cpu(), expected, rtol=1e-6, atol=1e-6)
 
