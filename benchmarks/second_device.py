@@ -72,6 +72,8 @@ class SecondDevice(TorchDispatchMode):
         at the same values in another way are not counted.
     on_host
         How many operations had tensors of the host alone, by stage and line.
+    entered
+        How often each stage was entered.
     """
 
     def __init__(self) -> None:
@@ -79,6 +81,7 @@ class SecondDevice(TorchDispatchMode):
         self.crossings: Counter[tuple[str, str, str]] = Counter()
         self.launches: Counter[tuple[str, ...]] = Counter()
         self.on_host: Counter[tuple[str, str]] = Counter()
+        self.entered: Counter[str] = Counter()
         self._stages: list[str] = []
         self._constructors = _Constructors()
 
@@ -122,6 +125,7 @@ class SecondDevice(TorchDispatchMode):
     def _note_on_host(self, name: str, args: Any) -> None:
         if name == "_record_function_enter_new":
             self._stages.append(args[0].removeprefix("senc."))
+            self.entered[self.stage] += 1
         elif name == "_record_function_exit":
             self._stages.pop()
         else:

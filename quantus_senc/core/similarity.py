@@ -10,7 +10,7 @@ from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import centred_ranks, has_no_ranks, rank_correlation, select_rows, sum_of_squares
 
 # Confidence changes of perturbed samples, explanation similarities, and whether the perturbed attributions are all equal.
-Comparison = tuple[Float[Tensor, " p"], Float[Tensor, " p"], Bool[Tensor, " p"]]
+Comparison = tuple[Float[Tensor, " _"], Float[Tensor, " _"], Bool[Tensor, " _"]]
 
 
 @dataclass(frozen=True, eq=False)
