@@ -57,12 +57,13 @@ class Row:
         """The name of the last convolution."""
         return layer_names(self.model, nn.Conv2d)[-1]
 
-    def pass_size(self, method: str) -> int:
-        """How many perturbed samples a pass has by default."""
+    def pass_size(self, method: str, device: torch.device | None = None) -> int:
+        """How many perturbed samples a pass has by default, here or on another device."""
         explaining = explain_by_senc(self.model, method)
         explained = ExplainedModel(self.model, {}, True, **explaining, normalise_func=None, absolute=False)
         _, load = explained.tried(*self.arrays)
-        return BatchLimit("auto", load, self.device, free_memory=free_memory(self.device)).size
+        device = device or self.device
+        return BatchLimit("auto", load, device, free_memory=free_memory(device)).size
 
 
 def explain_by_captum(row: Row, method: str) -> Explain:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from quantus_senc.core.philox import random_words
 
-_BLOCK = 2**18  # entries of masks that are made at a time
+_BLOCK = 2**18  # entries of masks that are made at a time on a CPU, so that they stay in the cache
+_LARGE_BLOCK = 2**22  # elsewhere, where some hundred operations make a block, however small
 _FEW_ENTRIES = 2**22  # of masks, which take a byte each
 
 
@@ -119,7 +120,8 @@ class MaskDesign:
     @property
     def chunk_size(self) -> int:
         """How many masks are made at a time."""
-        return max(_BLOCK // self.free.shape[1], 1)
+        block = _BLOCK if self.free.device.type == "cpu" else _LARGE_BLOCK
+        return max(block // self.free.shape[1], 1)
 
     def row_of(self, image: int) -> int:
         """The row of an image."""

@@ -64,11 +64,10 @@ def _with_ties(differs: Bool[Tensor, "*n w"]) -> Float32[Tensor, "*n v"]:
     if differs.shape[-1] == 0:  # XLA has no cumulative sum of nothing
         return group.float()
     torch.cumsum(differs, -1, dtype=torch.int64, out=group[..., 1:])
-    one = torch.ones((), dtype=torch.float32, device=group.device)
-    sizes = torch.zeros_like(group, dtype=torch.float32).scatter_add_(-1, group, one.expand_as(group))
+    two = torch.full((), 2, dtype=torch.float32, device=group.device)
+    sizes = torch.zeros_like(group, dtype=torch.float32).scatter_add_(-1, group, two.expand_as(group))  # twice the sizes
     # A group of equal values that ends at rank e has the mean rank e - (size - 1) / 2.
-    ends = sizes.cumsum(-1)
-    return (2 * ends).sub_(sizes).sub_(ends[..., -1:]).gather(-1, group)
+    return sizes.cumsum(-1).sub_(sizes, alpha=0.5).sub_(group.shape[-1]).gather(-1, group)
 
 
 def centred_ranks(values: Float[Tensor, "*n v"]) -> Float32[Tensor, "*n v"]:
@@ -121,8 +120,9 @@ def rank_correlation(
     sorted_ranks, order = _sorted_ranks(values)
     covariance = ranks.expand_as(order).gather(-1, order).mul_(sorted_ranks).sum(-1, dtype=widest(values.device))
     squares_of_values = sum_of_squares(sorted_ranks)
+    # Ranks are integers, so that it is 0 or at least 1.
     scale = (squares_of_values * (sum_of_squares(ranks) if squares is None else squares)).sqrt()
-    return covariance / torch.where(scale == 0, 1, scale), (squares_of_values == 0).expand_as(covariance)
+    return covariance / scale.clamp(min=1), (squares_of_values == 0).expand_as(covariance)
 
 
 def spearman(a: Float[Tensor, "*n v"], b: Float[Tensor, "*n v"]) -> Float[Tensor, "*n"]:

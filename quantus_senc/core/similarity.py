@@ -1,14 +1,16 @@
-"""The weights of perturbed samples: how little prediction and explanation differ from those of the original."""
+"""How much prediction and explanation of perturbed samples differ from those of the original."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import centred_ranks, has_no_ranks, rank_correlation, select_rows, sum_of_squares
+
+# Confidence changes of perturbed samples, explanation similarities, and whether the perturbed attributions are all equal.
+Comparison = tuple[Float[Tensor, " _"], Float[Tensor, " _"], Bool[Tensor, " _"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,28 +47,17 @@ class Originals:
         return has_no_ranks(self.ranks)
 
     @stage("similarity")
-    def weights(
+    def compare(
         self, images: Int64[Tensor, " p"], predictions: Float[Tensor, " p"], attributions: Float[Tensor, "p v"]
-    ) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
-        """Compare perturbed samples of these images with their originals.
-
-        Returns
-        -------
-        Tensor
-            1 - confidence change, and explanation similarity: Spearman's rho, 0 where the attributions have no ranks.
-        Tensor
-            Whether the perturbed attributions are all equal.
-
-        References
-        ----------
-        Tan, WACV 2025, Eq. 1 to 3.
-        """
-        changes = (self.predictions[images] - predictions).abs()
-        similarity, constant = self.similarity(images, attributions)
-        return torch.stack([1 - changes.to(similarity), similarity], -1), constant
+    ) -> Comparison:
+        """Compare perturbed samples of these images with their originals (Tan, WACV 2025, Eq. 1 to 3)."""
+        return (self.predictions[images] - predictions).abs(), *self.similarity(images, attributions)
 
     def similarity(
         self, images: Int64[Tensor, " p"], attributions: Float[Tensor, "p v"]
     ) -> tuple[Float[Tensor, " p"], Bool[Tensor, " p"]]:
-        """Explanation similarities of perturbed samples (Tan, WACV 2025, Eq. 3), and which of them have no ranks."""
+        """Spearman's rho of attributions of perturbed samples (Tan, WACV 2025, Eq. 3), and which of them have no ranks.
+
+        Rho is 0 where either has no ranks.
+        """
         return rank_correlation(select_rows(self.ranks, images), attributions, self.squares[images])

@@ -11,6 +11,7 @@ from torch import Tensor
 from quantus_senc.core.perturb import changed_features, eliminate
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import select_rows, widest
+from quantus_senc.core.similarity import Comparison
 from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.image_batch import Batch, join_weights
 
@@ -51,16 +52,15 @@ class MaskedInputs:
 
     def _weigh_pass(
         self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"], changes: Float[Tensor, " p"] | None, some: slice
-    ) -> tuple[Float[Tensor, "_ 2"], Bool[Tensor, " _"]]:
+    ) -> Comparison:
         """Explain some of the masked images, and predict them unless their confidence changes are known."""
         images, masks = images[some], masks[some]
         explained, originals, targets = self.batch.explained, self.batch.originals, self.batch.targets[images]
         if changes is None:
             predictions, maps = self.batch.shared_pass.run(lambda: self._perturb(images, masks), targets)
-            return originals.weights(images, predictions, explained.attributions(maps))
+            return originals.compare(images, predictions, explained.attributions(maps))
         maps = explained.explain(self._perturb(images, masks), targets)
-        similarity, constant = originals.similarity(images, explained.attributions(maps))
-        return torch.stack([1 - changes[some].to(similarity), similarity], -1), constant
+        return changes[some], *originals.similarity(images, explained.attributions(maps))
 
     @stage("perturb")
     def _perturb(self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"]) -> Float[Tensor, "p *shape"]:

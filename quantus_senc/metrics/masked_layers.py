@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
 from quantus_senc.core.ranks import select_rows
+from quantus_senc.core.similarity import Comparison
 from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.image_batch import Batch, join_weights
 from quantus_senc.metrics.units import masked_units, n_units, zeroed_weights
@@ -55,8 +56,8 @@ class MaskedLayer:
 
     def run(self, images: Int64[Tensor, " p"]) -> Outputs:
         """Predictions and flattened maps of images, by the model as it is."""
-        inputs, targets = select_rows(self.batch.inputs, images), self.batch.targets[images]
-        predictions, maps = self.batch.shared_pass.run(inputs.clone, targets)
+        targets = self.batch.targets[images]
+        predictions, maps = self.batch.shared_pass.run(lambda: select_rows(self.batch.inputs, images), targets)
         return predictions, maps.flatten(1)
 
     def zeroed(
@@ -116,11 +117,11 @@ class MaskedLayer:
             return Failure("in what order the explanation method repeats samples cannot be checked", disproved=False)
         return outputs
 
-    def weights(self, images: Int64[Tensor, " p"], outputs: Outputs) -> tuple[Float[Tensor, "p 2"], Bool[Tensor, " p"]]:
-        """The weights of perturbed samples, and whether their attributions are constant."""
+    def compare(self, images: Int64[Tensor, " p"], outputs: Outputs) -> Comparison:
+        """Compare perturbed samples of these images with their originals."""
         predictions, maps = outputs
         images = images.to(maps.device, non_blocking=True)
-        return self.batch.originals.weights(images, predictions, self.batch.explained.attributions(maps))
+        return self.batch.originals.compare(images, predictions, self.batch.explained.attributions(maps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +144,9 @@ class ZeroedWeights:
         first, groups = counts.cumsum(0) - counts, ordered.images.split(counts.tolist())
         with zeroed_weights(self.layer.module) as keep:
 
-            def step(mask: Bool[Tensor, " m"], images: Int64[Tensor, " n"], some: slice) -> tuple[Tensor, Tensor]:
+            def step(mask: Bool[Tensor, " m"], images: Int64[Tensor, " n"], some: slice) -> Comparison:
                 keep(mask)  # here, because a pass that ran out of memory puts the whole model back
-                return self.layer.weights(images[some], self.layer.run(images[some].to(mask.device)))
+                return self.layer.compare(images[some], self.layer.run(images[some].to(mask.device)))
 
             for chunk in torch.arange(len(groups)).split(max(_MASK_ENTRIES // n_units(self.layer.module), 1)):
                 masks = ordered.select(first[chunk]).masks()

@@ -109,11 +109,14 @@ class _CopiesPass:
         samples = args[0].detach()
         if self.places is None and len(samples) and len(samples) % len(self.source) == 0:  # the first of these layers
             self.places = first, source = self._places(len(samples) // len(self.source))
-            self.differed.append((select_rows(select_rows(samples, first), source) != samples).any())
-        if self.places is None or len(samples) != len(self.places[1]):
+            given = select_rows(samples, first)
+            self.differed.append((select_rows(given, source) != samples).any())
+        elif self.places is None or len(samples) != len(self.places[1]):
             return None
+        else:
+            given = select_rows(samples, self.places[0])
         self.given.append(args[0])
-        return select_rows(samples, self.places[0])
+        return given
 
     def copy(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         """After it: copies of what it returned."""
@@ -123,6 +126,8 @@ class _CopiesPass:
         return copied
 
     def _places(self, n_repeats: int) -> tuple[Int64[Tensor, " r"], Int64[Tensor, " s"]]:
+        if n_repeats == 1:
+            return self.first, self.source
         repeat = torch.arange(n_repeats, device=self.source.device)
         if self.layout == "tiled":
             repeat = repeat[:, None]
