@@ -10,7 +10,7 @@ from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import centred_ranks, has_no_ranks, rank_correlation, select_rows, sum_of_squares
 
 # Confidence changes of perturbed samples, explanation similarities, and whether the perturbed attributions are all equal.
-Comparison = tuple[Float[Tensor, " _"], Float[Tensor, " _"], Bool[Tensor, " _"]]
+Differences = tuple[Float[Tensor, " _"], Float[Tensor, " _"], Bool[Tensor, " _"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Originals:
     @stage("similarity")
     def compare(
         self, images: Int64[Tensor, " p"], predictions: Float[Tensor, " p"], attributions: Float[Tensor, "p v"]
-    ) -> Comparison:
+    ) -> Differences:
         """Compare perturbed samples of these images with their originals (Tan, WACV 2025, Eq. 1 to 3)."""
         return (self.predictions[images] - predictions).abs(), *self.similarity(images, attributions)
 

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from quantus_senc.core.checks import check_image_ids
 from quantus_senc.core.mask_loop import Unperturbed
-from quantus_senc.core.similarity import Comparison, Originals
+from quantus_senc.core.similarity import Differences, Originals
 from quantus_senc.model.arrays import agrees, host_array
 from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.pass_size import BatchLimit
@@ -132,7 +132,7 @@ class Batch:
         return replace(self, originals=originals, limit=limit)
 
 
-def join_weights(passes: list[Comparison]) -> tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]:
+def join_weights(passes: list[Differences]) -> tuple[Float64[Tensor, "p 2"], Bool[Tensor, " p"]]:
     """The weights of the samples of several passes, and whether their attributions are constant; on the host."""
     changes, similarity, constant = (torch.cat(each) for each in zip(*passes, strict=True))
     return torch.stack([1 - changes.to(similarity), similarity], -1).cpu().double(), constant.cpu()

@@ -11,7 +11,7 @@ from torch import Tensor
 from quantus_senc.core.perturb import changed_features, eliminate
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.ranks import select_rows, widest
-from quantus_senc.core.similarity import Comparison
+from quantus_senc.core.similarity import Differences
 from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.image_batch import Batch, join_weights
 
@@ -52,7 +52,7 @@ class MaskedInputs:
 
     def _weigh_pass(
         self, images: Int64[Tensor, " p"], masks: Bool[Tensor, "p m"], changes: Float[Tensor, " p"] | None, some: slice
-    ) -> Comparison:
+    ) -> Differences:
         """Explain some of the masked images, and predict them unless their confidence changes are known."""
         images, masks = images[some], masks[some]
         explained, originals, targets = self.batch.explained, self.batch.originals, self.batch.targets[images]

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
 from quantus_senc.core.ranks import select_rows
-from quantus_senc.core.similarity import Comparison
+from quantus_senc.core.similarity import Differences
 from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.image_batch import Batch, join_weights
 from quantus_senc.metrics.units import masked_units, n_units, zeroed_weights
@@ -117,7 +117,7 @@ class MaskedLayer:
             return Failure("in what order the explanation method repeats samples cannot be checked", disproved=False)
         return outputs
 
-    def compare(self, images: Int64[Tensor, " p"], outputs: Outputs) -> Comparison:
+    def compare(self, images: Int64[Tensor, " p"], outputs: Outputs) -> Differences:
         """Compare perturbed samples of these images with their originals."""
         predictions, maps = outputs
         images = images.to(maps.device, non_blocking=True)
@@ -144,7 +144,7 @@ class ZeroedWeights:
         first, groups = counts.cumsum(0) - counts, ordered.images.split(counts.tolist())
         with zeroed_weights(self.layer.module) as keep:
 
-            def step(mask: Bool[Tensor, " m"], images: Int64[Tensor, " n"], some: slice) -> Comparison:
+            def step(mask: Bool[Tensor, " m"], images: Int64[Tensor, " n"], some: slice) -> Differences:
                 keep(mask)  # here, because a pass that ran out of memory puts the whole model back
                 return self.layer.compare(images[some], self.layer.run(images[some].to(mask.device)))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.profiler_marks import stage
-from quantus_senc.core.similarity import Comparison
+from quantus_senc.core.similarity import Differences
 from quantus_senc.core.weight_table import Pairs
 from quantus_senc.metrics.hook_check import HookCheck
 from quantus_senc.metrics.image_batch import join_weights
@@ -152,13 +152,13 @@ class HookedMasks:
             results = self._run(pairs, lambda n: None)
         return join_weights(results)
 
-    def _run(self, pairs: Pairs, told: Callable[[int], object]) -> list[Comparison]:
+    def _run(self, pairs: Pairs, told: Callable[[int], object]) -> list[Differences]:
         limit, results = self.layer.batch.limit, []
         for block, masks in pairs.blocks(limit.size):
             results += limit.run(partial(self._weigh_pass, block.images, masks), len(block), told)
         return results
 
-    def _weigh_pass(self, images: Int64[Tensor, " n"], masks: Bool[Tensor, "n m"], some: slice) -> Comparison:
+    def _weigh_pass(self, images: Int64[Tensor, " n"], masks: Bool[Tensor, "n m"], some: slice) -> Differences:
         images, masks = images[some], masks[some]
         outputs = self.layer.hooked(images, masks, self.check.layout if self.check else None)
         if isinstance(outputs, Failure):

@@ -272,23 +272,21 @@ def test_a_failure_costs_the_images_of_its_block(model, images):
 
 
 def test_a_part_of_the_images_has_the_scores_of_the_whole(model, images, tmp_path):
-    metrics = ["SenC", "SenC (regression)", "Top-3", "Parameter SenC", "MPRT"]
-    kwargs = {"methods": ["Saliency", "random"], "metrics": metrics, **FAST}
+    kwargs = {"methods": ["Saliency"], "metrics": ["SenC", "Top-3", "Parameter SenC"], **FAST}
     ids, key = [7, 3, 10**6, 2**63 - 1], ["metric", "method", "image"]
     whole = compare(model, *images, image_ids=ids, **kwargs)
-    assert list(whole.scores["image"]) == ids * (len(metrics) * 2)
+    assert list(whole.scores["image"]) == ids * 3
     part = compare(model, images[0][[2, 1]], images[1][[2, 1]], image_ids=torch.tensor(ids)[[2, 1]], **kwargs)
     assert list(part.scores["image"].unique()) == [10**6, 3]
     columns = ["score", "standard_error"]
-    found, expected = (one.scores.query("metric != 'MPRT'").set_index(key)[columns] for one in (part, whole))
-    np.testing.assert_allclose(found, expected.loc[found.index], atol=1e-6)
+    values, expected = (one.scores.set_index(key)[columns] for one in (part, whole))
+    np.testing.assert_allclose(values, expected.loc[values.index], atol=1e-6)
     assert (whole.summary()["n_images"] == 4).all()
-    assert len(whole.agreement(20)) == 10
+    assert len(whole.agreement(20)) == 3
     first = whole.scores.query("metric == 'SenC' and image == 3")["score"].tolist()
     assert [record.score for record in whole.examples.features.values()] == first
-    assert "Saliency" in whole.report(tmp_path / "page.html").read_text()
-    whole.save(tmp_path / "whole")
-    assert Comparison.load(tmp_path / "whole").to_frame().equals(whole.to_frame())
+    whole.save(tmp_path)
+    assert Comparison.load(tmp_path).to_frame().equals(whole.to_frame())
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 16)])
