@@ -31,18 +31,19 @@ _WITHOUT_KERNEL = {"empty", "empty_like", "empty_strided", "new_empty", "new_emp
 
 
 class DeviceTensor(Tensor):
-    """A tensor on the second device; its `values` are on the CPU."""
+    """A tensor on the second device; its `values` are on the CPU. It may stand for a number of Python's."""
 
     values: Tensor
+    is_number: bool
     is_meta = False  # it has values
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
-    def __new__(cls: type["DeviceTensor"], values: Tensor) -> "DeviceTensor":
+    def __new__(cls: type["DeviceTensor"], values: Tensor, is_number: bool = False) -> "DeviceTensor":
         """Wrap values."""
         layout = {"strides": values.stride(), "storage_offset": values.storage_offset(), "dtype": values.dtype}
         made = Tensor._make_wrapper_subclass(cls, values.shape, device=DEVICE, **layout)
-        made.values = values
+        made.values, made.is_number = values, is_number
         return made
 
     def data_ptr(self) -> int:
@@ -113,7 +114,7 @@ class SecondDevice(TorchDispatchMode):
         def wrapped(one: Any) -> Any:
             if not isinstance(one, Tensor):
                 return one
-            return there[id(one)] if id(one) in there else DeviceTensor(one)
+            return there[id(one)] if id(one) in there else DeviceTensor(one, name == "scalar_tensor")
 
         return _mapped(wrapped, result)
 
@@ -203,7 +204,8 @@ def _crossing(name: str, args: Any, kwargs: Any) -> str:
     if name in _INDEXING:
         indices = [one for one in args[1] if one is not None]
         if any(one.dtype in (torch.bool, torch.uint8) for one in indices):
-            return "read"
+            fills = len(args) > 2 and getattr(args[2], "is_number", not args[2].ndim)  # for which CUDA needs no places
+            return "" if fills else "read"
         return "" if all(map(_is_there, [args[0], *indices])) else "sent"
     counts = name == "repeat_interleave" and kwargs.get("output_size") is None
     return "read" if name in _READS or counts else ""
