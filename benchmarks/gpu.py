@@ -27,7 +27,7 @@ def parts(device: str, out: Path, *, quick: bool) -> dict[str, tuple[int, list[s
     short, rounds = ("0.5", "1") if quick else ("40", "3")
     speed = ["--rows", rows, "--methods", methods, "--seconds", short, "--rounds", rounds]
     profile = ["--methods", "Saliency", "--targets", "data", "--explainers", "quantus_senc.explain", "--repeats", "1"]
-    profile += ["--masks", "64"] if quick else []
+    profile += ["--masks", "16"] if quick else []
     calls = ["--calls", "lenet:Saliency:2:200", "--rounds", "1"] if quick else []
     masks = ["--masks", "16,64"] if quick else []
     return {

