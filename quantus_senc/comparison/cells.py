@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from quantus_senc.comparison.failures import error_line, reasons, records_by_image
+from quantus_senc.comparison.failures import error_line, reasons, records_by_layer
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.core.record import Sensitivity
@@ -65,8 +65,6 @@ class MethodResult:
     features, units
         The records of the first image by the first data SenC metric and by the first parameter SenC metric (of its first
         layer); None if there is no such metric, or it failed.
-    shared
-        Arguments of the data SenC metrics for the methods that follow.
     """
 
     cells: dict[str, Cell] = field(default_factory=dict)
@@ -74,7 +72,13 @@ class MethodResult:
     attribution: np.ndarray | None = None
     features: Sensitivity | None = None
     units: Sensitivity | None = None
-    shared: dict[DataSensitivityConsistency, Mapping[str, Any]] = field(default_factory=dict)
+
+    def add_records(self, metric: Any) -> None:
+        """Take the record of the first image from a metric that has just run."""
+        if isinstance(metric, DataSensitivityConsistency) and self.features is None:
+            self.features = records_by_layer(metric)[0][0]
+        elif isinstance(metric, ParameterSensitivityConsistency) and self.units is None:
+            self.units = records_by_layer(metric)[0][0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +103,10 @@ class Evaluation:
 
     def evaluate(
         self, name: str, method: Method, metrics: Mapping[str, Any], shared: SharedArguments, progress: "tqdm[Any]"
-    ) -> MethodResult:
-        """All cells of one method. A method or a metric that raises an error loses its own cells only.
+    ) -> tuple[MethodResult, SharedArguments]:
+        """All cells of one method, and the shared arguments for the methods that follow.
+
+        A method or a metric that raises an error loses its own cells only.
 
         Parameters
         ----------
@@ -112,7 +118,7 @@ class Evaluation:
         progress
             Advanced by 1 per cell.
         """
-        result = MethodResult()
+        result, following = MethodResult(), dict(shared)
         progress.set_description(name)
         start = time.perf_counter()
         try:
@@ -120,7 +126,7 @@ class Evaluation:
         except Exception as error:  # a method may raise anything
             result.cells = dict.fromkeys(metrics, self._raised(f"the method failed: {error_line(error)}"))
             progress.update(len(metrics))
-            return result
+            return result, following
         result.seconds["explanation"] = time.perf_counter() - start
         result.attribution = maps[0].sum(0) if maps.ndim == 4 else maps[0]
         for metric_name, metric in metrics.items():
@@ -129,9 +135,12 @@ class Evaluation:
             cell = self.score(method, metric, maps, shared)
             result.cells[metric_name], result.seconds[metric_name] = cell, time.perf_counter() - start
             if not cell.raised:
-                _add_records(result, metric, shared)
+                result.add_records(metric)
+                source = _data_senc(metric)
+                if source is not None and source not in following:
+                    following[source] = source.shared_arguments()
             progress.update()
-        return result
+        return result, following
 
     def attributions(self, method: Method) -> np.ndarray:
         """The maps of all images by one method.
@@ -200,14 +209,3 @@ def _data_senc(metric: Any) -> DataSensitivityConsistency | None:
     """The data SenC metric that a metric is, or is derived from."""
     source = metric.metric if isinstance(metric, DerivedMetric) else metric
     return source if isinstance(source, DataSensitivityConsistency) else None
-
-
-def _add_records(result: MethodResult, metric: Any, shared: SharedArguments) -> None:
-    """Take from a metric that has just run: its arguments for other methods, and its record of the first image."""
-    source = _data_senc(metric)
-    if source is not None and source not in shared:
-        result.shared[source] = source.shared_arguments()
-    if isinstance(metric, DataSensitivityConsistency) and result.features is None:
-        result.features = records_by_image(metric)[0]
-    elif isinstance(metric, ParameterSensitivityConsistency) and result.units is None:
-        result.units = records_by_image(metric)[0]

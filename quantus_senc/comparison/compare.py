@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from quantus_senc.comparison.blocks import Block, blocks_of
-from quantus_senc.comparison.cells import Evaluation, MethodResult
+from quantus_senc.comparison.cells import Evaluation, MethodResult, SharedArguments
 from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.named_methods import DEFAULT_METHODS, Method, named_methods
 from quantus_senc.comparison.named_metrics import named_metrics
@@ -104,33 +105,30 @@ def compare(
     metric_by_name = named_metrics(metrics, x_batch, model, n_classes=n_classes(model, x_batch, y_batch), **parameters)
     described = metric_table(metric_by_name)
     blocks = blocks_of(numbers.tolist(), block_size)
-    evaluations = [
+    evaluations = (  # one after the other, because they hold copies of the images
         Evaluation(model, x_batch[block.places], y_batch[block.places], numbers[block.places], block.seed(seed))
         for block in blocks
-    ]
-    results = _results(evaluations, method_by_name, metric_by_name, display_progressbar)
+    )
+    n_cells = len(blocks) * len(method_by_name) * len(metric_by_name)
+    with tqdm(total=n_cells, unit="score", disable=not display_progressbar) as progress:
+        results = [_results(evaluation, method_by_name, metric_by_name, progress) for evaluation in evaluations]
+    first = blocks[0].places[0]
     return Comparison(
         _scores(blocks, results, numbers.tolist()),
         described,
         settings_of(model, x_batch, method_by_name, parameters | {"block_size": block_size}, _seconds(results)),
-        _examples(evaluations[0], results[0]) if x_batch.ndim == 4 else None,
+        _examples(x_batch[first], int(y_batch[first]), results[0]) if x_batch.ndim == 4 else None,
     )
 
 
 def _results(
-    evaluations: list[Evaluation], methods: Mapping[str, Method], metrics: Mapping[str, Any], display_progressbar: bool
-) -> list[dict[str, MethodResult]]:
-    """For each block the result of every method. The metrics' shared arguments are handed on from method to method."""
-    results = []
-    total = len(evaluations) * len(methods) * len(metrics)
-    with tqdm(total=total, unit="score", disable=not display_progressbar) as progress:
-        for evaluation in evaluations:
-            of_block: dict[str, MethodResult] = {}
-            shared: dict[Any, Mapping[str, Any]] = {}
-            for name, method in methods.items():
-                of_block[name] = evaluation.evaluate(name, method, metrics, shared, progress)
-                shared = shared | of_block[name].shared
-            results.append(of_block)
+    evaluation: Evaluation, methods: Mapping[str, Method], metrics: Mapping[str, Any], progress: "tqdm[Any]"
+) -> dict[str, MethodResult]:
+    """The result of every method for a block. The metrics' shared arguments are handed on from method to method."""
+    results: dict[str, MethodResult] = {}
+    shared: SharedArguments = {}
+    for name, method in methods.items():
+        results[name], shared = evaluation.evaluate(name, method, metrics, shared, progress)
     return results
 
 
@@ -158,11 +156,11 @@ def _seconds(results: list[dict[str, MethodResult]]) -> dict[str, dict[str, floa
     return {name: dict(seconds) for name, seconds in total.items()}
 
 
-def _examples(evaluation: Evaluation, results: Mapping[str, MethodResult]) -> Examples:
+def _examples(image: np.ndarray, target: int, results: Mapping[str, MethodResult]) -> Examples:
     """The image with the lowest number, with a map and records of each method that has them."""
     return Examples(
-        image=evaluation.x_batch[0],
-        target=int(evaluation.y_batch[0]),
+        image=image,
+        target=target,
         maps={name: result.attribution for name, result in results.items() if result.attribution is not None},
         features={name: result.features for name, result in results.items() if result.features is not None},
         units={name: result.units for name, result in results.items() if result.units is not None},

@@ -26,18 +26,17 @@ def reasons(metric: Any, scores: list[float], maps: np.ndarray) -> list[str]:
     """Why each image has no score, as the records of the metric or the maps (B, ...) tell; empty for images that have one."""
     source = metric.metric if isinstance(metric, DerivedMetric) else metric
     if isinstance(source, SensitivityConsistency):
-        layers = [*source.sensitivities.values()] if isinstance(source.sensitivities, dict) else [source.sensitivities]
-        undefined = [[record.undefined for record in of_image] for of_image in zip(*layers, strict=True)]
-        flaws = [next(filter(None, of_image), "") for of_image in undefined]
+        by_image = zip(*records_by_layer(source), strict=True)
+        flaws = [next((record.undefined for record in records if record.undefined), "") for records in by_image]
     else:
         flaws = [_flaw(values) for values in maps]
     return ["" if np.isfinite(score) else flaw for score, flaw in zip(scores, flaws, strict=True)]
 
 
-def records_by_image(metric: SensitivityConsistency) -> list[Sensitivity]:
-    """One record per image from the last call of a metric: that of the first layer, if there are several layers."""
+def records_by_layer(metric: SensitivityConsistency) -> list[list[Sensitivity]]:
+    """For each layer one record an image, from the last call of a metric; data SenC counts as one layer."""
     sensitivities = metric.sensitivities
-    return next(iter(sensitivities.values())) if isinstance(sensitivities, dict) else sensitivities
+    return list(sensitivities.values()) if isinstance(sensitivities, dict) else [sensitivities]
 
 
 def _flaw(values: np.ndarray) -> str:

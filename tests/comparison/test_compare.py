@@ -252,6 +252,13 @@ def test_whole_blocks_have_the_scores_of_all_images(model, images):
     assert whole.query("metric == 'drawn' and method == 'random'")["score"].nunique() == 4
 
 
+def test_blocks_have_random_numbers_of_their_own(model, images):
+    """The same image in two blocks, by a metric of Quantus that draws subsets of its values."""
+    same = images[0][[0, 0]], images[1][[0, 0]]
+    one, other = compare(model, *same, methods="Saliency", metrics="Faithfulness Correlation", block_size=1).scores["score"]
+    assert one != other
+
+
 def test_sensitivity_consistency_does_not_depend_on_the_size_of_blocks(model, images):
     kwargs = {"methods": ["Saliency"], "metrics": ["SenC", "SenC (regression)", "Top-1", "Parameter SenC"], **FAST}
     one, three = (compare(model, *images, block_size=size, **kwargs).scores for size in (1, 3))

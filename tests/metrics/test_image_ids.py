@@ -76,8 +76,8 @@ def test_masks_are_those_of_the_number():
 def test_by_default_images_are_numbered_from_0():
     for image_id, record in enumerate(run(image_ids=None)):
         np.testing.assert_array_equal(record.masks(), philox.keep_masks(42, image_id, 40, 9))
-    for given, found in zip(run(image_ids=None), run(image_ids=np.arange(6)), strict=True):
-        assert given.score == found.score
+    for default, numbered in zip(run(image_ids=None), run(image_ids=np.arange(6)), strict=True):
+        assert default.score == numbered.score
 
 
 def test_a_feature_that_shows_the_noise_of_its_image_is_known_to_have_no_effect():
@@ -170,11 +170,11 @@ def test_predictions_of_other_numbers_are_read_for_the_masked_images_that_they_s
     handle = MODEL.register_forward_hook(lambda module, args, output: seen.append(len(output)))
     try:
         run(**parameters)
-        without, found = sum(seen), run(predictions=earlier, **parameters)
+        without, records = sum(seen), run(predictions=earlier, **parameters)
     finally:
         handle.remove()
     assert sum(seen) < 2 * without  # some are read
-    for record, other in zip(found, expected, strict=True):
+    for record, other in zip(records, expected, strict=True):
         check_same(record, other)
 
 
