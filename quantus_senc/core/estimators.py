@@ -6,7 +6,7 @@ Masks are a function of their numbers 0 … K - 1, so that only a few need to be
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -58,11 +58,12 @@ def paper(masks: Masks, weights: Float64[Tensor, "n K 2"]) -> Estimate:
     tensor([[[1.5000, 1.0000],
              [0.2500, 0.0000]]], dtype=torch.float64)
     """
-    n_masks, blocks = weights.shape[1], _blocks(weights.shape[1])
-    width = masks(blocks[0][:1]).shape[1]
-    by_block = torch.stack([_weighted_sum(masks, weights, block, width) for block in blocks], 1)
+    n_masks, by_block = weights.shape[1], torch.zeros(()).double()
+    for kept, shared in _by_block(lambda numbers: masks(numbers).double(), weights, torch.arange(N_BLOCKS)):
+        by_block = by_block + shared.mT @ kept
+    by_block = by_block.unflatten(1, (-1, 2)).transpose(0, 1)
     total = by_block.sum(1)
-    n_others = n_masks - torch.tensor([len(block) for block in blocks])
+    n_others = n_masks - torch.tensor([len(range(block, n_masks, N_BLOCKS)) for block in range(N_BLOCKS)])
     others = (total[:, None] - by_block) * (n_masks / n_others.clamp(1).double())[:, None, None]
     return Estimate(total, total[:, None] - others, torch.zeros_like(weights[:, 0]))
 
@@ -78,30 +79,28 @@ def regression(masks: Masks, weights: Float64[Tensor, "n K 2"], mask_rate: float
         Whether products of every two features are fitted, too. They take up scatter that is noise otherwise. Masks that do
         not tell the products apart are fitted without them.
     """
-    blocks = _blocks(weights.shape[1])
-    n_features = masks(blocks[0][:1]).shape[1]
-    width = terms(masks(blocks[0][:1]), mask_rate, interactions=interactions).shape[1]
 
-    def gram_of(block: Int64[Tensor, " k"]) -> Float64[Tensor, "t t"]:
-        gram = torch.zeros(()).double()
-        for chunk in _chunks(block, width):
-            rows = terms(masks(chunk), mask_rate, interactions=interactions)
-            gram = gram + rows.mT @ rows
-        return gram
+    def rows(numbers: Int64[Tensor, " k"]) -> Float64[Tensor, "k t"]:
+        return terms(masks(numbers), mask_rate, interactions=interactions)
 
-    gram, sums = torch.zeros(()).double(), []
-    for block in blocks:
-        products = torch.zeros(()).double()
-        for chunk in _chunks(block, width):
-            rows = terms(masks(chunk), mask_rate, interactions=interactions)
-            gram, products = gram + rows.mT @ rows, products + rows.mT @ weights[:, chunk].transpose(0, 1).flatten(1)
-        sums.append(products)
-    by_block = torch.stack(sums)
-    whole, singular = _solve(gram, by_block.sum(0))
+    def sums_of(blocks: Int64[Tensor, " g"]) -> tuple[Float64[Tensor, "g t t"], Float64[Tensor, "g t c"]]:
+        grams = products = torch.zeros(()).double()
+        for values, shared in _by_block(rows, weights, blocks):
+            grams, products = grams + values.mT @ values, products + values.mT @ shared
+        return grams, products
+
+    first = torch.zeros(1, dtype=torch.int64)
+    n_features, n_terms = masks(first).shape[1], rows(first).shape[1]
+    groups = torch.arange(N_BLOCKS).split(max(_BLOCK_VALUES // n_terms**2, 1))
+    gram = product = torch.zeros(()).double()
+    for blocks in groups:
+        grams, products = sums_of(blocks)
+        gram, product = gram + grams.sum(0), product + products.sum(0)
+    whole, singular = _solve(gram, product)
     deviations = []
-    for chunk in torch.arange(N_BLOCKS).split(max(_BLOCK_VALUES // width**2, 1)):
-        grams = torch.stack([gram - gram_of(blocks[number]) for number in chunk.tolist()])
-        others, flaws = _solve(grams, by_block.sum(0) - by_block[chunk])
+    for blocks in groups:
+        grams, products = sums_of(blocks)
+        others, flaws = _solve(gram - grams, product - products)
         deviations.append(whole - others)
         singular = singular | flaws.any()
     if singular and interactions:
@@ -174,16 +173,22 @@ def affords_interactions(n_features: int, n_masks: int, mask_rate: float) -> boo
     return rarest >= _FEWEST_KEPT and n_terms <= min(_MOST_TERMS, n_masks // _FEWEST_PER_TERM)
 
 
-def _blocks(n_masks: int) -> list[Int64[Tensor, " _"]]:
-    """The numbers of the masks of each block."""
-    return [torch.arange(min(block, n_masks), n_masks, N_BLOCKS) for block in range(N_BLOCKS)]
+def _by_block(
+    rows: Callable[[Int64[Tensor, " k"]], Float64[Tensor, "k t"]],
+    weights: Float64[Tensor, "n K 2"],
+    blocks: Int64[Tensor, " g"],
+) -> Iterator[tuple[Float64[Tensor, "g r t"], Float64[Tensor, "g r c"]]]:
+    """Rows of masks and the masks' weights in all images, for some blocks side by side and a bounded number at a time.
 
-
-def _weighted_sum(
-    masks: Masks, weights: Float64[Tensor, "n K 2"], block: Int64[Tensor, " k"], width: int
-) -> Float64[Tensor, "n 2 m"]:
-    """The sum of the masks of a block, each times its weights."""
-    return torch.stack([weights[:, chunk].mT @ masks(chunk).double() for chunk in _chunks(block, width)]).sum(0)
+    Blocks have equally many; in the place of masks that there are not, rows are 0.
+    """
+    n_masks = weights.shape[1]
+    n_values = len(blocks) * rows(torch.zeros(1, dtype=torch.int64)).shape[1]
+    for rounds in torch.arange(-(-n_masks // N_BLOCKS)).split(max(_CHUNK_VALUES // max(n_values, 1), 1)):
+        numbers = N_BLOCKS * rounds + blocks[:, None]
+        existing = numbers.clamp(max=n_masks - 1)
+        values = rows(existing.flatten()).unflatten(0, numbers.shape) * (numbers < n_masks)[..., None]
+        yield values, weights[:, existing].permute(1, 2, 0, 3).flatten(2)
 
 
 def _chunks(numbers: Int64[Tensor, " k"], width: int) -> tuple[Int64[Tensor, " _"], ...]:

@@ -194,8 +194,9 @@ class MaskRun:
             return self.design.row_of(image), len(self.tables[image].weights)
 
         for (row, n_masks), group in groupby(sorted(images, key=masks_key), masks_key):
-            design, members = self.design.select_row(row).to(torch.device("cpu")), list(group)
-            masks, n_free, is_exhaustive = design.by_number(n_masks), int(design.free.sum()), design.exhaustive[0]
+            design, members = self.design.select_row(row), list(group)
+            masks, design = design.by_number(n_masks), design.to(torch.device("cpu"))
+            n_free, is_exhaustive = int(design.free.sum()), design.exhaustive[0]
             for chunk in torch.tensor(members).split(max(_WEIGHTS // n_masks, 1)):
                 together = chunk.tolist()
                 weights = torch.stack([self.tables[image].weights for image in together])

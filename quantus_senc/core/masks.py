@@ -149,14 +149,17 @@ class MaskDesign:
     def by_number(self, n_masks: int) -> Callable[[Int64[Tensor, " k"]], Bool[Tensor, "k l"]]:
         """A function from the numbers of masks of a design of one row to the masks, restricted to the free features.
 
-        Few masks are made once. Many are made anew whenever they are asked for, so that they need no memory.
+        Numbers and masks are on the host; the masks are made on the device of the design. Few masks are made once. Many are
+        made anew whenever they are asked for, so that they need no memory.
         """
+        device, columns = self.streams.device, self.free[0].nonzero()[:, 0]
 
         def make(numbers: Int64[Tensor, " k"]) -> Bool[Tensor, "k l"]:
-            return self.masks(torch.zeros_like(numbers), numbers)[:, self.free[0]]
+            there = numbers.to(device)
+            return self.masks(torch.zeros_like(there), there)[:, columns].cpu()
 
         few = n_masks * self.free.shape[1] <= _FEW_ENTRIES
-        return make(torch.arange(n_masks, device=self.streams.device)).__getitem__ if few else make
+        return make(torch.arange(n_masks)).__getitem__ if few else make
 
     def select_row(self, row: int) -> "MaskDesign":
         """The design of one row."""

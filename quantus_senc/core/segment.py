@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from skimage.segmentation import slic
@@ -143,7 +144,8 @@ def number_labels(labels: Any, inputs: Float[Tensor, "B *shape"]) -> Int64[Tenso
     labels = torch.stack(list(labels))
     if labels.is_floating_point() or labels.is_complex():
         raise ValueError(f"labels must be integers, but are {labels.dtype}; round them and convert")
-    return torch.stack([one.unique(return_inverse=True)[1] for one in labels.long()])
+    numbers = [np.unique(one, return_inverse=True)[1] for one in labels.long().cpu().numpy()]  # torch takes 50 times as long
+    return torch.from_numpy(np.stack(numbers)).view(labels.shape)
 
 
 def keyword_names(segment_func: str) -> list[str]:

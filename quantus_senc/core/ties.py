@@ -16,9 +16,14 @@ def with_ties(values: Float64[Tensor, "*n m"], tie_tolerance: Float64[Tensor, ""
     tensor([0.3000, 0.1000, 0.1000, 0.2000], dtype=torch.float64)
     """
     ordered, order = values.sort(-1)
-    if not (ordered.diff(dim=-1) <= tie_tolerance).any():
+    first = torch.ones_like(ordered, dtype=torch.bool)  # of its group
+    first[..., 1:] = ~(ordered.diff(dim=-1) <= tie_tolerance)
+    if first.all():
         return values
-    lowest = [ordered[..., 0]]
-    for value in ordered.unbind(-1)[1:]:
-        lowest.append(torch.where(value - lowest[-1] <= tie_tolerance, lowest[-1], value))
-    return torch.empty_like(ordered).scatter_(-1, order, torch.stack(lowest, -1))
+    place = torch.arange(values.shape[-1], device=values.device)
+    while True:
+        lowest = ordered.gather(-1, (place * first).cummax(-1).values)
+        beyond = ordered - lowest > tie_tolerance
+        if not beyond.any():
+            return torch.empty_like(ordered).scatter_(-1, order, lowest)
+        first[..., 1:] |= beyond[..., 1:] & ~beyond[..., :-1]  # the first beyond of each group begins the next
