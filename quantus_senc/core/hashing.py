@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 _BLOCK = 1024
+_MOST_VALUES = 2**22  # that are hashed at a time
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -13,6 +14,11 @@ def hash_rows(rows: Tensor) -> Tensor:
     blocks = nn.functional.pad(bits, (0, -bits.shape[1] % _BLOCK)).unflatten(1, (-1, _BLOCK))
     sums = (blocks * (mix(torch.arange(_BLOCK, device=rows.device)) | 1)).sum(-1)
     return mix(sums + mix(torch.arange(sums.shape[1], device=rows.device))).sum(-1)
+
+
+def hash_values(values: Tensor) -> list[int]:
+    """Return integers for the bits of a tensor, computed on its device."""
+    return torch.cat([hash_rows(chunk[None]) for chunk in values.flatten().split(_MOST_VALUES)]).tolist()
 
 
 def mix(words: Tensor) -> Tensor:

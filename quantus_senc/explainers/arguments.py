@@ -19,7 +19,7 @@ def as_tensor(values: np.ndarray | Tensor) -> Tensor:
 def as_samples(model: nn.Module, inputs: Tensor) -> Tensor:
     """The inputs on the device and in the precision of the model, as a leaf of a graph of gradients."""
     samples = inputs.clone() if inputs.is_inference() else inputs.detach()
-    has_precision = any(tensor.is_floating_point() for tensor in (*model.parameters(), *model.buffers()))
+    has_precision = any(tensor.is_floating_point() for tensor in chain(model.parameters(), model.buffers()))
     precision = samples.dtype if samples.is_floating_point() and not has_precision else model_precision(model)
     return samples.to(model_device(model), precision).requires_grad_()
 

@@ -129,7 +129,6 @@ def prepare(
     options, _ = chosen.split_keywords(method, kwargs)
     tensors = as_tensor(inputs)
     check_inputs(tensors)
-    check_model(model)
     prepared = in_evaluation_mode(model, lambda: _prepare(model, as_samples(model, tensors), chosen, options))
     return functools.partial(_explain, prepared, method=method, reduce_axes=reduce_axes, keepdims=keepdims, **kwargs)
 
@@ -152,6 +151,7 @@ class _Prepared:
 
 
 def _prepare(model: nn.Module, samples: Tensor, method: Method, options: dict[str, Any]) -> _Prepared:
+    check_model(model)
     return _Prepared(model, method, options, method.prepare(model, samples, **options))
 
 
@@ -174,7 +174,6 @@ def _explain(
     check_inputs(tensors)
     check_targets(classes, len(tensors))
     check_axes(reduce_axes, tensors.ndim)
-    check_model(model)
 
     def attributed() -> Tensor:
         samples, once = as_samples(model, tensors), prepared

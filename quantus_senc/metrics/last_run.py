@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
+from quantus_senc.core.hashing import hash_values
 from quantus_senc.model.arrays import host_array
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -86,8 +88,14 @@ def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _state(model: nn.Module) -> Any:
     """The attributes of all modules, with weights, buffers and hooks by value; other objects are the same or not."""
-    tensors = [*model.named_parameters(), *model.named_buffers()]  # scripted modules have them not among their attributes
-    return _value([tensors, *((name, type(module), vars(module)) for name, module in model.named_modules())], _Same)
+    return _value([(name, type(module), vars(module), _scripted(module)) for name, module in model.named_modules()], _Same)
+
+
+def _scripted(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """Weights and buffers that are not among the attributes of a module."""
+    if not isinstance(module, torch.jit.ScriptModule):
+        return []
+    return [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
 
 
 def _value(value: Any, other: Callable[[Any], Any], within: tuple[int, ...] = ()) -> Any:
@@ -115,14 +123,22 @@ def _value(value: Any, other: Callable[[Any], Any], within: tuple[int, ...] = ()
     return other(value)
 
 
-def _digest(values: Tensor | np.ndarray | np.generic) -> tuple[str, tuple[int, ...], str] | None:
+def _digest(values: Tensor | np.ndarray | np.generic) -> tuple[str, tuple[int, ...], Any] | None:
     """Type, shape and a hash of the values; None for those that have no plain memory."""
     try:
+        if isinstance(values, Tensor) and values.device.type != "cpu":  # a large model is hashed sooner than copied
+            return str(values.dtype), tuple(values.shape), hash_values(values.detach().to_dense())
         array = np.ascontiguousarray(host_array(values))
         if array.dtype.hasobject:
             return None
         return array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).hexdigest()
-    except (NotImplementedError, RuntimeError, TypeError, ValueError):  # meta, quantised, nested and lazy tensors, for instance
+    except (
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ):  # meta, quantised, nested and lazy tensors, for instance
         return None
 
 

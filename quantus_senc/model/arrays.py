@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import wraps
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -77,14 +78,15 @@ def copied(kwargs: Any) -> Any:
 
 def model_device(model: nn.Module) -> torch.device:
     """The device of a model's first tensor; the CPU for a model that has none."""
-    return next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), torch.device("cpu"))
 
 
 def model_precision(model: nn.Module) -> torch.dtype:
     """What most of a model's parameters have, or else its buffers; single precision for a model that has none."""
-    floats = [[one.dtype for one in tensors if one.is_floating_point()] for tensors in (model.parameters(), model.buffers())]
-    precisions = Counter(floats[0] or floats[1])
-    return precisions.most_common(1)[0][0] if precisions else torch.float32
+    for tensors in (model.parameters(), model.buffers()):
+        if precisions := Counter(tensor.dtype for tensor in tensors if tensor.is_floating_point()):
+            return precisions.most_common(1)[0][0]
+    return torch.float32
 
 
 def call_device(device: object, model: nn.Module) -> str | None:

@@ -129,6 +129,28 @@ def test_scores_do_not_depend_on_the_size_of_passes(device, max_batch_size):
         np.testing.assert_allclose(scores, automatic, atol=1e-6)
 
 
+def test_a_second_look_sees_weights_on_the_device(device):
+    """Values of weights are compared there."""
+    model, x, y = on(device, image_model(channels=3, size=16)), inputs(2, 3, 16, 16), classes(2)
+    n_samples = []
+
+    def explain_func(**kwargs):
+        n_samples.append(len(kwargs["inputs"]))
+        return explain(**kwargs, method="Saliency")
+
+    def n_run(metric):
+        n_samples.clear()
+        metric(model, x, y, explain_func=explain_func)
+        return sum(n_samples)
+
+    metric = DataSensitivityConsistency(n_masks=200, disable_warnings=True, **GRID)
+    whole = n_run(metric)
+    assert n_run(metric.top_k(1)) < whole / 2
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[-1] += 1e-3
+    assert n_run(metric.top_k(1)) == whole
+
+
 def test_compare(device):
     smooth = torch.nn.functional.interpolate(torch.tensor(inputs(4, 3, 5, 5)), (32, 32), mode="bilinear")
     model, x, y = image_model(channels=3, size=32), smooth.numpy(), classes(4)
