@@ -61,6 +61,16 @@ def beside_others(model, inputs, targets, **kwargs):
     return maps + 0.1 * maps.mean(0, keepdim=True)
 
 
+def other_in_large_passes(model, inputs, targets, **kwargs):
+    maps = gradient(model, inputs, targets)
+    return maps.flip(-1) if len(inputs) > 8 else maps
+
+
+def rounded_in_large_passes(model, inputs, targets, **kwargs):
+    """Steep, so that the last digit of an input decides: some are rounded up in large passes."""
+    return torch.sin(1e6 * inputs * (1 + 1e-7 * (len(inputs) > 8)))
+
+
 CASES = [
     (Scaled, gradient),
     (SoftmaxAtTheEnd, first_class_for_all),
@@ -105,12 +115,13 @@ def test_weights_are_those_of_passes_of_one(monkeypatch, model, method, max_batc
         np.testing.assert_allclose(record.weights, weights.T, atol=1e-4)
 
 
-def test_methods_that_treat_each_image_by_itself_share_passes():
+@pytest.mark.parametrize("method", [gradient, rounded_in_large_passes])
+def test_methods_that_treat_each_image_by_itself_share_passes(method):
     sizes = []
 
     def explain(model, inputs, targets):
         sizes.append(len(inputs))
-        return gradient(model, inputs, targets)
+        return method(model, inputs, targets)
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -122,6 +133,18 @@ def test_methods_that_treat_each_image_by_itself_share_passes():
             custom_batch=LABELS[None].repeat(2, 0),
         )
     assert sizes[-1] > 8
+
+
+def test_a_method_that_does_something_else_in_large_passes():
+    metric = DataSensitivityConsistency(N_MASKS, mask_rate=0.5, max_batch_size=64)
+    with pytest.warns(UserWarning, match="up to 40 passes instead of 1"):
+        metric(
+            SoftmaxAtTheEnd().eval(),
+            inputs(1, 1, 4, 4),
+            classes(1),
+            explain_func=other_in_large_passes,
+            custom_batch=LABELS[None],
+        )
 
 
 def test_parameter_senc_says_it_too():
