@@ -22,8 +22,8 @@ from benchmarks.rows import Row, explain_by_captum
 from benchmarks.timing import environment
 
 CALLS = (
-    "resnet18-224:Saliency:4:5000,vit-b:Saliency:1:5000,resnet50:Saliency:2:5000,"
-    "resnet18-224:IntegratedGradients:1:5000,resnet50:IntegratedGradients:1:1000,vit-b:IntegratedGradients:1:500"
+    "resnet18-224:Saliency:4:5000,resnet50:Saliency:2:5000,vit-b:Saliency:1:3000,"
+    "resnet18-224:IntegratedGradients:1:2000,resnet50:IntegratedGradients:1:700,vit-b:IntegratedGradients:1:200"
 )
 
 

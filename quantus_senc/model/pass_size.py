@@ -157,7 +157,7 @@ def _suitable(load: PassLoad, device: torch.device, free: int | None) -> int:
     if device.type == "cpu":
         budget, fewest, most = 2**21, 4, min(512 // load.n_samples, LARGEST_BLOCK // load.largest)
     else:
-        budget, fewest, most = 2**28, 16, 2048
+        budget, fewest, most = 2**29, 16, 2048
     if free is not None:
         most = min(most, free // 2 // load.activations)  # the rest is for what is no layer's result, and for other processes
         fewest = min(fewest, most)
