@@ -17,8 +17,12 @@ def hash_rows(rows: Tensor) -> Tensor:
 
 
 def hash_values(values: Tensor) -> list[int]:
-    """Return integers for the bits of a tensor, computed on its device."""
-    return torch.cat([hash_rows(chunk[None]) for chunk in values.flatten().split(_MOST_VALUES)]).tolist()
+    """Return integers for the bits of a tensor, computed on its device by multiply-and-add modulo 2^64."""
+    sums = []
+    for chunk in values.flatten().split(_MOST_VALUES):
+        bits = chunk.view(_INTEGERS[chunk.dtype.itemsize]).long()
+        sums.append((bits * (mix(torch.arange(len(bits), device=bits.device)) | 1)).sum())
+    return torch.stack(sums).tolist()
 
 
 def mix(words: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ _VALUES = (
     *("batch_size", "custom_batch", "image_ids"),
 )
 _DEEPEST = 100  # collection within collections that is looked at
+_FEW_VALUES = 2**16  # of a tensor on a device, which are copied sooner than hashed there
 
 
 class Evidence(dict[Any, Any]):
@@ -126,7 +127,7 @@ def _value(value: Any, other: Callable[[Any], Any], within: tuple[int, ...] = ()
 def _digest(values: Tensor | np.ndarray | np.generic) -> tuple[str, tuple[int, ...], Any] | None:
     """Type, shape and a hash of the values; None for those that have no plain memory."""
     try:
-        if isinstance(values, Tensor) and values.device.type != "cpu":  # a large model is hashed sooner than copied
+        if isinstance(values, Tensor) and values.device.type != "cpu" and values.numel() > _FEW_VALUES:
             return str(values.dtype), tuple(values.shape), hash_values(values.detach().to_dense())
         array = np.ascontiguousarray(host_array(values))
         if array.dtype.hasobject:

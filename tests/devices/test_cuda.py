@@ -110,7 +110,9 @@ def test_deterministic_algorithms(model, batch, monkeypatch):
     assert first == second
 
 
+@pytest.mark.unwatched("all")
 def test_compiled_model(model, batch):
+    """The compiler of torch patches `nn.Module` for good."""
     compiled = torch.compile(copy.deepcopy(model))
     np.testing.assert_allclose(data_scores(compiled, *batch), data_scores(model, *batch), atol=0.1)
 
