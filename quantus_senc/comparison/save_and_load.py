@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from quantus_senc.comparison.examples import Examples, from_arrays, to_arrays
+from quantus_senc.comparison.encoding import from_npz, npz_of
+from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.folder import read_files, write_files
+from quantus_senc.core.masks import MaskDesign
+from quantus_senc.core.record import Sensitivity
 
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what begins a formula in a spreadsheet
 
@@ -24,7 +26,7 @@ def write_folder(
         "scores.csv": _csv_of(scores),
         "metrics.csv": _csv_of(metrics),
         "settings.json": _json_of(settings),
-        "examples.npz": None if examples is None else _npz_of(examples),
+        "examples.npz": None if examples is None else npz_of(examples),
     }
     try:
         write_files(Path(folder), files)
@@ -80,17 +82,8 @@ def _json_of(settings: dict[str, Any]) -> bytes:
     return f"{text}\n".encode(errors="backslashreplace")  # JSON reads \ud800 as the lone surrogate that it stands for
 
 
-def _npz_of(examples: Examples) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **to_arrays(examples))
-    return file.getvalue()
-
-
 def _examples(data: bytes | None) -> Examples | None:
-    if data is None:
-        return None
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return from_arrays(arrays)
+    return None if data is None else from_npz(data, Examples, Sensitivity, MaskDesign)
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
