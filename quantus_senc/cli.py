@@ -7,10 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from quantus_senc.cli_inputs import images_in, model_from, writable
 from quantus_senc.comparison.compare import compare
 from quantus_senc.comparison.named_methods import DEFAULT_METHODS, available_methods
 from quantus_senc.comparison.named_metrics import available_metrics
+from quantus_senc.comparison.result import Comparison
+from quantus_senc.comparison.runs import n_cells_in
 from quantus_senc.comparison.text_table import text_report
 
 _EXAMPLE = f"""
@@ -74,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_compare(commands)
+    _add_report(commands)
     return parser
 
 
@@ -111,6 +116,15 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--seed", type=int, default=42, help="of masks and metrics (default: %(default)s)")
     parser.add_argument("--block-size", type=int, default=64, help="images at a time (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: %(default)s)")
+    parser.add_argument("--fresh", action="store_true", help="delete what the folder has of an earlier comparison")
+    parser.add_argument("--retry-failed", action="store_true", help="do again what has raised an error in an earlier call")
+    parser.add_argument("--shard", type=shard, default=(1, 1), metavar="K/N", help="do only every N-th block, from the K-th on")
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("report", help="tables and page of a comparison, also of an unfinished one")
+    parser.set_defaults(run=_report)
+    parser.add_argument("folder", type=Path, help="the --out of compare")
 
 
 def _names(text: str) -> list[str]:
@@ -120,6 +134,12 @@ def _names(text: str) -> list[str]:
 def masks(text: str) -> int | str:
     """A number of masks. argparse shows the name of this function in its error message."""
     return text if text == "all" else int(text)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """A number and how many there are, as in 3/16. argparse shows the name of this function in its error message."""
+    number, _, n = text.partition("/")
+    return int(number), int(n)
 
 
 def _settings(text: str) -> dict[str, int | float]:
@@ -138,7 +158,22 @@ def _demo(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     writable(options.out)
     x_batch, y_batch = images_in(options.data, options.images)
-    result = compare(
+    if options.fresh and (n_cells := n_cells_in(options.out)):
+        sys.stderr.write(f"Deleting {n_cells} cells of an earlier comparison in {str(options.out)!r}.\n")
+    try:
+        result = _compared(options, x_batch, y_batch)
+    except KeyboardInterrupt:
+        sys.stderr.write(_how_to_go_on(options.out))
+        return 130
+    return _written(result, options.out)
+
+
+def _report(options: argparse.Namespace) -> int:
+    return _written(Comparison.load(options.folder), options.folder)
+
+
+def _compared(options: argparse.Namespace, x_batch: np.ndarray, y_batch: np.ndarray) -> Comparison:
+    return compare(
         model_from(options.model, options.device),
         x_batch,
         y_batch,
@@ -151,17 +186,35 @@ def _compare(options: argparse.Namespace) -> int:
         block_size=options.block_size,
         segment_func=options.segment_func,
         segment_func_kwargs=options.segment_func_kwargs,
+        folder=options.out,
+        fresh=options.fresh,
+        retry_failed=options.retry_failed,
+        shard=options.shard,
+        notes={"model function": options.model, "data": str(options.data)},
         display_progressbar=sys.stderr.isatty(),
     )
-    result.settings.update({"model function": options.model, "data": str(options.data)})
-    result.save(options.out)
+
+
+def _how_to_go_on(folder: Path) -> str:
+    """What is said of a run that was interrupted."""
+    try:
+        result = Comparison.load(folder)
+    except (ValueError, OSError):
+        return "quantus-senc compare: interrupted before anything was done\n"
+    done = f"{len(result.scores) - result.n_missing} of {len(result.scores)} scores are in {str(folder)!r}"
+    return f"quantus-senc compare: interrupted; {done}. The same command goes on, and `quantus-senc report` shows them.\n"
+
+
+def _written(result: Comparison, folder: Path) -> int:
+    """Write tables and page to a folder, means and verdict to the terminal; return the exit code."""
+    result.save(folder)
     failed = result.summary().query("failure != ''")
     failures = [f"- {row.metric} for {row.method}: {row.failure}\n" for row in failed.itertuples()]
     if result.scores["score"].isna().all():
-        (options.out / "report.html").unlink(missing_ok=True)  # of an earlier run
+        (folder / "report.html").unlink(missing_ok=True)  # of an earlier run
         sys.stderr.writelines(["Nothing could be scored:\n", *failures])
         return 1
-    page = result.report(options.out / "report.html")
+    page = result.report(folder / "report.html")
     sys.stdout.writelines([text_report(result), *failures, f"\nTables, pictures, settings: {page}\n"])
     return 0
 

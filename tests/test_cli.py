@@ -8,6 +8,7 @@ import pytest
 
 from quantus_senc import Comparison
 from quantus_senc.cli import main
+from quantus_senc.controls import CONTROLS
 
 COMMAND = Path(sys.executable).parent / "quantus-senc"
 MODELS = """
@@ -144,8 +145,48 @@ def test_nothing_scored_is_exit_code_1(folder, capsys):
 def test_report_of_another_run_does_not_stay_beside_new_scores(folder):
     assert run() == 0
     assert (folder / "out" / "report.html").exists()
-    assert run(methods="blob", metrics="SenC (regression)") == 1
+    assert run("--fresh", methods="blob", metrics="SenC (regression)") == 1
     assert not (folder / "out" / "report.html").exists()
+
+
+def test_an_interrupted_run_says_how_to_go_on(folder, capsys, monkeypatch):
+    x = np.load("images.npz")["x"]
+
+    def interrupted(model, inputs, targets, **kwargs):
+        if (np.asarray(inputs)[:, None] == x[3]).any():
+            raise KeyboardInterrupt
+        return np.asarray(inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(CONTROLS, "input", interrupted)
+        assert run(methods="input", metrics="Pixel Flipping", block_size=2) == 130
+    told = capsys.readouterr().err
+    assert told == (
+        "quantus-senc compare: interrupted; 2 of 5 scores are in 'out'. The same command goes on, and `quantus-senc report` "
+        "shows them.\n"
+    )
+    assert main(["report", "out"]) == 0
+    shown = capsys.readouterr().out
+    assert "Pixel Flipping for input: not done yet (3 of 5 images)" in shown
+    assert "not done yet" in (folder / "out" / "report.html").read_text()
+
+
+def test_shards_and_a_fresh_start(folder, capsys):
+    options = {"metrics": "Pixel Flipping", "block_size": 2}
+    for number in (3, 1, 2):
+        assert run(shard=f"{number}/3", **options) == 0
+    assert "not done yet" not in capsys.readouterr().out.splitlines()[-1]
+    assert Comparison.load("out").n_missing == 0
+    assert run(seed=3, **options) == 2
+    assert "(seed: 42, now 3); pass another folder, or fresh=True (--fresh)" in capsys.readouterr().err
+    assert run("--fresh", seed=3, **options) == 0
+    assert "Deleting 3 cells of an earlier comparison in 'out'." in capsys.readouterr().err
+    assert run(shard="4/3", **options) == 2
+
+
+def test_a_report_needs_a_comparison(folder, capsys):
+    assert main(["report", "nowhere"]) == 2
+    assert "quantus-senc report: folder='nowhere' holds no" in capsys.readouterr().err
 
 
 def test_terminals_without_arrows(folder):

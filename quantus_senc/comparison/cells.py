@@ -1,34 +1,31 @@
 """The cells of a comparison: the scores of one explanation method by one metric, for the images of one block."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int64
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from quantus_senc.comparison.failures import error_line, reasons, records_by_layer
+from quantus_senc.comparison.failures import error_line, reasons
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.base import SensitivityConsistency
-from quantus_senc.metrics.data_senc import DataSensitivityConsistency
 from quantus_senc.metrics.derived import DerivedMetric
-from quantus_senc.metrics.parameter_senc import ParameterSensitivityConsistency
 from quantus_senc.model.arrays import copied, host_array, model_device
 from quantus_senc.model.state import preserving, seeded
 
 T = TypeVar("T")
-# Keyword arguments of the calls of data SenC metrics, by metric; see `DataSensitivityConsistency.shared_arguments`.
-SharedArguments = Mapping[DataSensitivityConsistency, Mapping[str, Any]]
+Records = list[Sensitivity] | dict[str, list[Sensitivity]]  # one an image; of parameter SenC, by layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
-    """The scores of one method by one metric.
+    """The scores of one method by one metric, for the images of one block.
 
     Attributes
     ----------
@@ -36,49 +33,40 @@ class Cell:
         Of each image; NaN if there is none.
     failures
         Why each image has no score; empty strings for those that have one.
-    raised
-        Whether the method or the metric has raised an error.
+    seconds
+        How long it took.
+    error
+        The traceback of the error that the method or the metric has raised, or an empty string.
+    records
+        What a metric of sensitivity consistency has computed; None of other metrics, and where another cell has it.
     """
 
     scores: list[float]
     standard_errors: list[float]
     failures: list[str]
-    raised: bool = False
+    seconds: float
+    error: str = ""
+    records: Records | None = None
 
     def by_image(self) -> Iterator[tuple[float, float, str]]:
         """Score, standard error and failure of each image."""
         return zip(self.scores, self.standard_errors, self.failures, strict=True)
 
 
-@dataclass
-class MethodResult:
-    """What a comparison reads of one explanation method, for the images of one block.
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a comparison keeps of the explanations of one method, for the images of one block.
 
     Attributes
     ----------
-    cells
-        By the name of the metric.
     seconds
-        The duration of the explanation of all images ("explanation") and of each metric.
+        How long they took.
     attribution
         The map of the first image, summed over channels; None if the method failed.
-    features, units
-        The records of the first image by the first data SenC metric and by the first parameter SenC metric (of its first
-        layer); None if there is no such metric, or it failed.
     """
 
-    cells: dict[str, Cell] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    attribution: np.ndarray | None = None
-    features: Sensitivity | None = None
-    units: Sensitivity | None = None
-
-    def add_records(self, metric: Any) -> None:
-        """Take the record of the first image from a metric that has just run."""
-        if isinstance(metric, DataSensitivityConsistency) and self.features is None:
-            self.features = records_by_layer(metric)[0][0]
-        elif isinstance(metric, ParameterSensitivityConsistency) and self.units is None:
-            self.units = records_by_layer(metric)[0][0]
+    seconds: float
+    attribution: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,47 +89,6 @@ class Evaluation:
     image_ids: Int64[Tensor, " B"]
     seed: int
 
-    def evaluate(
-        self, name: str, method: Method, metrics: Mapping[str, Any], shared: SharedArguments, progress: "tqdm[Any]"
-    ) -> tuple[MethodResult, SharedArguments]:
-        """All cells of one method, and the shared arguments for the methods that follow.
-
-        A method or a metric that raises an error loses its own cells only.
-
-        Parameters
-        ----------
-        name, method, metrics
-            The method with its name, and the metrics by name.
-        shared
-            From the methods before. They stay the same for all metrics of this method: top-k agreement and another
-            estimator read the run of their metric, if it was called with the same arguments.
-        progress
-            Advanced by 1 per cell.
-        """
-        result, following = MethodResult(), dict(shared)
-        progress.set_description(name)
-        start = time.perf_counter()
-        try:
-            maps = self.attributions(method)
-        except Exception as error:  # a method may raise anything
-            result.cells = dict.fromkeys(metrics, self._raised(f"the method failed: {error_line(error)}"))
-            progress.update(len(metrics))
-            return result, following
-        result.seconds["explanation"] = time.perf_counter() - start
-        result.attribution = maps[0].sum(0) if maps.ndim == 4 else maps[0]
-        for metric_name, metric in metrics.items():
-            progress.set_description(f"{name}: {metric_name}")
-            start = time.perf_counter()
-            cell = self.score(method, metric, maps, shared)
-            result.cells[metric_name], result.seconds[metric_name] = cell, time.perf_counter() - start
-            if not cell.raised:
-                result.add_records(metric)
-                source = _data_senc(metric)
-                if source is not None and source not in following:
-                    following[source] = source.shared_arguments()
-            progress.update()
-        return result, following
-
     def attributions(self, method: Method) -> np.ndarray:
         """The maps of all images by one method.
 
@@ -163,26 +110,51 @@ class Evaluation:
             raise ValueError(f"it returned maps of shape {shape} and type {dtype}; return a real map for each input")
         return maps
 
-    def score(self, method: Method, metric: Any, maps: np.ndarray, shared: SharedArguments) -> Cell:
-        """The cell of one method and one metric."""
-        device, source = model_device(self.model), _data_senc(metric)
-        more: dict[str, Any] = {} if device.type == "cpu" else {"device": str(device)}
-        more |= {} if source is None else shared.get(source, {})
+    def score(self, method: Method, metric: Any, maps: np.ndarray, more: Mapping[str, Any]) -> Cell:
+        """The cell of one method and one metric.
+
+        Parameters
+        ----------
+        method, metric
+            What is called.
+        maps
+            What `attributions` returned.
+        more
+            Keyword arguments of the metric's call.
+        """
+        start = time.perf_counter()
+        try:
+            returned = self._run(lambda: metric(**self._call(method, metric, maps), **more))
+            scores = self._one_per_image(returned)
+            has_errors = isinstance(metric, SensitivityConsistency)
+            errors = self._one_per_image(metric.standard_errors) if has_errors else [np.nan] * len(scores)
+        except Exception as error:  # a metric may raise anything
+            return self.failed(error_line(error), time.perf_counter() - start)
+        return Cell(scores, errors, reasons(metric, scores, maps), time.perf_counter() - start)
+
+    def adopt(
+        self, method: Method, metric: SensitivityConsistency, maps: np.ndarray, records: Records, more: Mapping[str, Any]
+    ) -> None:
+        """Let a metric take the records of an earlier process for those of its last run, as if it had been called here."""
+        self._run(lambda: metric.adopt(records, **self._call(method, metric, maps), **more))
+
+    def failed(self, why: str, seconds: float = 0.0) -> Cell:
+        """The cell of an error that is being handled."""
+        nan = [np.nan] * len(self.x_batch)
+        return Cell(nan, nan, [why] * len(nan), seconds, traceback.format_exc())
+
+    def _call(self, method: Method, metric: Any, maps: np.ndarray) -> dict[str, Any]:
+        """The arguments of a metric's call."""
+        device = model_device(self.model)
         data: dict[str, Any] = {"x_batch": self.x_batch, "y_batch": self.y_batch, "a_batch": maps, "s_batch": None}
         data |= {"explain_func_kwargs": method.explain_func_kwargs, "batch_size": len(self.x_batch)}
         if isinstance(metric, SensitivityConsistency | DerivedMetric):
             data["image_ids"] = self.image_ids
         else:
             data = copied(data)  # other metrics may change what they are given
-            more |= {"seed": self.seed} if isinstance(metric, PerImage) else {}
-        try:
-            returned = self._run(lambda: metric(model=self.model, explain_func=method.explain_func, **data, **more))
-            scores = self._one_per_image(returned)
-            has_errors = isinstance(metric, SensitivityConsistency)
-            errors = self._one_per_image(metric.standard_errors) if has_errors else [np.nan] * len(scores)
-        except Exception as error:  # a metric may raise anything
-            return self._raised(error_line(error))
-        return Cell(scores, errors, reasons(metric, scores, maps))
+            data |= {"seed": self.seed} if isinstance(metric, PerImage) else {}
+        data |= {} if device.type == "cpu" else {"device": str(device)}
+        return data | {"model": self.model, "explain_func": method.explain_func}
 
     def _run(self, run: Callable[[], T]) -> T:
         """What `run` returns, with seeded generators. Model and generators are as before afterwards."""
@@ -199,13 +171,3 @@ class Evaluation:
                 "a metric that returns no aggregate, no curve and no dict"
             )
         return scores.tolist()
-
-    def _raised(self, failure: str) -> Cell:
-        nan = [np.nan] * len(self.x_batch)
-        return Cell(nan, nan, [failure] * len(nan), raised=True)
-
-
-def _data_senc(metric: Any) -> DataSensitivityConsistency | None:
-    """The data SenC metric that a metric is, or is derived from."""
-    source = metric.metric if isinstance(metric, DerivedMetric) else metric
-    return source if isinstance(source, DataSensitivityConsistency) else None

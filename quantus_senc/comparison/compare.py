@@ -1,22 +1,24 @@
 """`quantus_senc.compare`: scores of explanation methods by several metrics, on the same images and model."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from quantus_senc.comparison.block_work import BlockWork
 from quantus_senc.comparison.blocks import Block, blocks_of
-from quantus_senc.comparison.cells import Evaluation, MethodResult, SharedArguments
+from quantus_senc.comparison.cells import Evaluation
+from quantus_senc.comparison.collect import collected
 from quantus_senc.comparison.examples import Examples
-from quantus_senc.comparison.named_methods import DEFAULT_METHODS, Method, named_methods
+from quantus_senc.comparison.fingerprints import of_arrays
+from quantus_senc.comparison.named_methods import DEFAULT_METHODS, named_methods
 from quantus_senc.comparison.named_metrics import named_metrics
 from quantus_senc.comparison.result import Comparison
-from quantus_senc.comparison.settings import metric_table, settings_of
+from quantus_senc.comparison.runs import FolderRun, MemoryRun, Run
+from quantus_senc.comparison.settings import described
 from quantus_senc.core.checks import check_inputs, check_integer
 from quantus_senc.metrics.image_batch import numbered
 from quantus_senc.model.arrays import host_array
@@ -36,6 +38,11 @@ def compare(
     seed: int = 42,
     block_size: int = 64,
     image_ids: ArrayLike | Tensor | None = None,
+    folder: str | Path | None = None,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    shard: tuple[int, int] = (1, 1),
+    notes: Mapping[str, str] | None = None,
     display_progressbar: bool = False,
     **kwargs: Any,
 ) -> Comparison:
@@ -73,6 +80,18 @@ def compare(
         The number of each image in the whole data set, (B,), in [0, 2^63); by default 0 ... B - 1. Sensitivity consistency
         draws masks for this number. So any images get the scores that they get among all; with metrics of Quantus, any
         whole blocks.
+    folder
+        Where each cell (a method, a metric, a block) is written as soon as it is done. If it holds cells already, these are not
+        done again: the same call goes on where an earlier one was stopped. More methods, metrics and images can be added;
+        what was there before must be the same. Several processes may work in the same folder.
+    fresh
+        Whether what the folder holds of an earlier comparison is deleted first.
+    retry_failed
+        Whether cells of the folder whose method or metric has raised an error are done again.
+    shard
+        (k, n): only every n-th block, from the k-th on, in 1 ... n. The result has the other blocks if the folder has them.
+    notes
+        What the settings of the result are to say besides, such as where the model comes from.
     display_progressbar
         Whether progress is shown.
     kwargs
@@ -81,12 +100,14 @@ def compare(
     Returns
     -------
     Comparison
-        With `to_frame`, `summary`, `agreement`, `verdict`, `save` and `report`.
+        With `to_frame`, `summary`, `agreement`, `verdict`, `save` and `report`; of all that the folder holds, if there is one.
 
     Raises
     ------
     ValueError
-        If an argument is wrong. It is raised before any score is computed.
+        If an argument is wrong, or the folder holds something else. It is raised before any score is computed.
+    OSError
+        If the folder cannot be written. Cells that are there stay.
 
     Examples
     --------
@@ -103,65 +124,53 @@ def compare(
     method_by_name = named_methods(methods)
     parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
     metric_by_name = named_metrics(metrics, x_batch, model, n_classes=n_classes(model, x_batch, y_batch), **parameters)
-    described = metric_table(metric_by_name)
+    check_shard(shard, folder)
     blocks = blocks_of(numbers.tolist(), block_size)
-    evaluations = (  # one after the other, because they hold copies of the images
-        Evaluation(model, x_batch[block.places], y_batch[block.places], numbers[block.places], block.seed(seed))
-        for block in blocks
+    description = described(
+        model, x_batch, method_by_name, metric_by_name, parameters | {"block_size": block_size}, numbers.tolist()
     )
-    n_cells = len(blocks) * len(method_by_name) * len(metric_by_name)
-    with tqdm(total=n_cells, unit="score", disable=not display_progressbar) as progress:
-        results = [_results(evaluation, method_by_name, metric_by_name, progress) for evaluation in evaluations]
+    description.settings.update(notes or {})
+    for block in blocks:
+        places = block.places
+        description.blocks[block.number] = of_arrays(x_batch[places], y_batch[places], numbers[places].numpy())
     first = blocks[0].places[0]
-    return Comparison(
-        _scores(blocks, results, numbers.tolist()),
-        described,
-        settings_of(model, x_batch, method_by_name, parameters | {"block_size": block_size}, _seconds(results)),
-        _examples(x_batch[first], int(y_batch[first]), results[0]) if x_batch.ndim == 4 else None,
+    example = Examples(x_batch[first], int(y_batch[first])) if x_batch.ndim == 4 else None
+    run: Run = (
+        MemoryRun(description, example)
+        if folder is None
+        else FolderRun.begin(Path(folder), description, example, fresh=fresh, retry_failed=retry_failed)
     )
+    mine = blocks[shard[0] - 1 :: shard[1]]
+    n_cells = len(mine) * len(method_by_name) * len(metric_by_name)
+    with tqdm(total=n_cells, unit="score", disable=not display_progressbar) as progress:
+
+        def told(what: str) -> None:
+            progress.set_description(what) if what else progress.update()
+
+        def work(block: Block, *, wait: bool) -> None:
+            places = block.places
+            with run.lock(block.number, wait=wait):
+                evaluation = Evaluation(model, x_batch[places], y_batch[places], numbers[places], block.seed(seed))
+                BlockWork(evaluation, method_by_name, metric_by_name, run.store(block.number), told).run()
+
+        busy = []  # with which another process is busy
+        for block in mine:
+            try:
+                work(block, wait=False)
+            except TimeoutError:
+                busy.append(block)
+        for block in busy:
+            work(block, wait=True)
+    return Comparison(*collected(run))
 
 
-def _results(
-    evaluation: Evaluation, methods: Mapping[str, Method], metrics: Mapping[str, Any], progress: "tqdm[Any]"
-) -> dict[str, MethodResult]:
-    """The result of every method for a block. The metrics' shared arguments are handed on from method to method."""
-    results: dict[str, MethodResult] = {}
-    shared: SharedArguments = {}
-    for name, method in methods.items():
-        results[name], shared = evaluation.evaluate(name, method, metrics, shared, progress)
-    return results
-
-
-def _scores(blocks: list[Block], results: list[dict[str, MethodResult]], image_ids: list[int]) -> pd.DataFrame:
-    """One row per metric, method and image, in the order of the call."""
-    rows = [
-        (metric, method, image_ids[place], *values)
-        for metric in next(iter(results[0].values())).cells
-        for method in results[0]
-        for place, values in sorted(
-            (place, values)
-            for block, of_block in zip(blocks, results, strict=True)
-            for place, values in zip(block.places, of_block[method].cells[metric].by_image(), strict=True)
-        )
-    ]
-    return pd.DataFrame(rows, columns=["metric", "method", "image", "score", "standard_error", "failure"])
-
-
-def _seconds(results: list[dict[str, MethodResult]]) -> dict[str, dict[str, float]]:
-    """The seconds of all blocks, by method and step."""
-    total: dict[str, Counter[str]] = {name: Counter() for name in results[0]}
-    for of_block in results:
-        for name, result in of_block.items():
-            total[name].update(result.seconds)
-    return {name: dict(seconds) for name, seconds in total.items()}
-
-
-def _examples(image: np.ndarray, target: int, results: Mapping[str, MethodResult]) -> Examples:
-    """The image with the lowest number, with a map and records of each method that has them."""
-    return Examples(
-        image=image,
-        target=target,
-        maps={name: result.attribution for name, result in results.items() if result.attribution is not None},
-        features={name: result.features for name, result in results.items() if result.features is not None},
-        units={name: result.units for name, result in results.items() if result.units is not None},
-    )
+def check_shard(shard: Any, folder: object) -> None:
+    """Raise ValueError unless `shard` is (k, n) with k in 1 ... n, and there is a folder that the others use, too."""
+    try:
+        number, n = shard
+    except (TypeError, ValueError):
+        raise ValueError(f"shard={shard!r} must be (k, n): the k-th of n parts") from None
+    check_integer("n of shard", n, 1, 2**31)
+    check_integer("k of shard", number, 1, n)
+    if n > 1 and folder is None:
+        raise ValueError(f"shard={shard!r} needs a folder, in which the parts come together")

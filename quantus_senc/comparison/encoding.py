@@ -28,7 +28,7 @@ def npz_of(value: Any, *, compressed: bool = True) -> bytes:
     return file.getvalue()
 
 
-def from_npz(file: bytes | Path, kind: type[T], *others: type) -> T:
+def from_npz(file: bytes | Path, kind: type[T], *others: type, without: tuple[str, ...] = ()) -> T:
     """The value from which `npz_of` has made an archive, bit for bit.
 
     Parameters
@@ -37,6 +37,8 @@ def from_npz(file: bytes | Path, kind: type[T], *others: type) -> T:
         The archive, or where it is.
     kind, others
         The class of the value, and the classes that its members may have.
+    without
+        Names of members that are not read; they are None.
 
     Raises
     ------
@@ -45,7 +47,10 @@ def from_npz(file: bytes | Path, kind: type[T], *others: type) -> T:
         format has a checksum of every array.
     """
     with np.load(io.BytesIO(file) if isinstance(file, bytes) else file, allow_pickle=False) as arrays:
-        value = _decoded(json.loads(str(arrays["header"])), arrays, {each.__name__: each for each in (kind, *others)})
+        header = json.loads(str(arrays["header"]))
+        if without and isinstance(header, dict):
+            header.get("fields", {}).update(dict.fromkeys(without))
+        value = _decoded(header, arrays, {each.__name__: each for each in (kind, *others)})
     if not isinstance(value, kind):
         raise ValueError(f"the header describes a {type(value).__name__}, not {kind.__name__}")
     return value

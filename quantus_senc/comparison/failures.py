@@ -24,7 +24,7 @@ def error_line(error: BaseException) -> str:
 
 def reasons(metric: Any, scores: list[float], maps: np.ndarray) -> list[str]:
     """Why each image has no score, as the records of the metric or the maps (B, ...) tell; empty for images that have one."""
-    source = metric.metric if isinstance(metric, DerivedMetric) else metric
+    source: Any = metric.metric if isinstance(metric, DerivedMetric) else metric
     if isinstance(source, SensitivityConsistency):
         by_image = zip(*records_by_layer(source), strict=True)
         flaws = [next((record.undefined for record in records if record.undefined), "") for records in by_image]

@@ -31,7 +31,7 @@ class Method:
 
     def __str__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.explain_func_kwargs.items())
-        return f"{getattr(self.explain_func, '__name__', repr(self.explain_func))}({arguments})"
+        return f"{getattr(self.explain_func, '__name__', type(self.explain_func).__name__)}({arguments})"
 
 
 def available_methods() -> list[str]:

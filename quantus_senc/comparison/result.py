@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from quantus_senc.comparison.agreement import agreement
+from quantus_senc.comparison.collect import NOT_DONE, collected
 from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.names import check_text
 from quantus_senc.comparison.report import report
+from quantus_senc.comparison.runs import RUN, FolderRun
 from quantus_senc.comparison.save_and_load import read_folder, write_folder
 from quantus_senc.comparison.summary import ScoreArrays, summary
 from quantus_senc.comparison.verdict import verdict
@@ -67,7 +69,13 @@ class Comparison:
 
     def __repr__(self) -> str:
         counts = (f"{self.scores[column].nunique()} {column}s" for column in ("metric", "method", "image"))
-        return f"Comparison of {', '.join(counts)}; see summary(), agreement(), verdict(), report(path)"
+        unfinished = f"{self.n_missing} of {len(self.scores)} scores not done yet; " if self.n_missing else ""
+        return f"Comparison of {', '.join(counts)}; {unfinished}see summary(), agreement(), verdict(), report(path)"
+
+    @property
+    def n_missing(self) -> int:
+        """How many scores are not done yet, in a folder whose run has not come to its end."""
+        return int((self.scores["failure"] == NOT_DONE).sum())
 
     def to_frame(self) -> pd.DataFrame:
         """A copy of the scores, one row per metric, method and image."""
@@ -162,12 +170,15 @@ class Comparison:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Comparison":
-        """Read the comparison that `save` has written, bit for bit. Files that were changed, or written by hand, are refused.
+        """Read a comparison, bit for bit: what `save` has written, or what `compare` has done so far in a folder.
+
+        Files that were changed, or written by hand, are refused. Of a run in a folder, cells that are damaged or not done
+        have a `failure` that says so.
 
         Parameters
         ----------
         folder
-            As for `save`.
+            As for `save` or `compare`.
 
         Raises
         ------
@@ -176,6 +187,8 @@ class Comparison:
         ValueError
             If a file is missing, damaged, or not of the same comparison as the others. The error says which.
         """
+        if (Path(folder) / RUN).exists():
+            return cls(*collected(FolderRun(Path(folder))))
         return cls(*read_folder(folder))
 
 

@@ -1,4 +1,4 @@
-"""How the scores of a comparison came about, for its tables of metrics and settings."""
+"""What a comparison is of: how its scores come about, for its tables of metrics and settings."""
 
 import platform
 from collections.abc import Mapping
@@ -6,11 +6,12 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
+from quantus_senc.comparison.description import Description
 from quantus_senc.comparison.directions import category, direction
+from quantus_senc.comparison.fingerprints import of_metric, of_model, of_value
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.core.checks import parameter_names
@@ -23,47 +24,61 @@ _PACKAGES = {
 }
 
 
-def metric_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
-    """The table `Comparison.metrics` of metrics by name."""
-    rows = [(name, category(metric), *direction(metric), _constructor_call(metric)) for name, metric in metrics.items()]
-    return pd.DataFrame(rows, columns=["metric", "category", "direction", "why", "parameters"])
-
-
-def settings_of(
+def described(
     model: nn.Module,
     x_batch: np.ndarray,
     methods: Mapping[str, Method],
+    metrics: Mapping[str, Any],
     parameters: Mapping[str, Any],
-    seconds: Mapping[str, Mapping[str, float]],
-) -> dict[str, Any]:
-    """The dict `Comparison.settings`, which JSON can hold.
+    images: list[int],
+) -> Description:
+    """What a comparison is of, but for the fingerprints of its blocks.
 
     Parameters
     ----------
     model, x_batch
         As for `compare`.
-    methods
+    methods, metrics
         By name.
     parameters
         Of `compare`, by name.
-    seconds
-        By the name of the method: the duration of the explanation and of each metric.
+    images
+        The numbers of the images.
     """
     device = model_device(model)
     packages = {name: version(distribution) for name, distribution in _PACKAGES.items()}
-    return {
+    settings = {
         "versions": {"python": platform.python_version(), **packages},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "model": {
             "class": type(model).__name__,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "fingerprint": of_model(model),
         },
-        "images": {"number": len(x_batch), "shape": list(x_batch.shape[1:])},
-        "methods": {name: str(method) for name, method in methods.items()},
-        "controls": [name for name, method in methods.items() if method.is_control],
+        "images": {"shape": list(x_batch.shape[1:])},
         "parameters": {name: value if _is_plain(value) else repr(value) for name, value in parameters.items()},
-        "seconds": {name: {step: round(time, 3) for step, time in steps.items()} for name, steps in seconds.items()},
     }
+    return Description(settings, _described_methods(methods), _described_metrics(metrics), images, {})
+
+
+def _described_methods(methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "call": str(method),
+            "control": method.is_control,
+            "fingerprint": of_value([method.explain_func, method.explain_func_kwargs]),
+        }
+        for name, method in methods.items()
+    }
+
+
+def _described_metrics(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    table = {}
+    for name, metric in metrics.items():
+        better, why = direction(metric)
+        words = {"category": category(metric), "direction": better, "why": why, "parameters": _constructor_call(metric)}
+        table[name] = words | {"fingerprint": of_metric(metric)}
+    return table
 
 
 def _constructor_call(metric: Any) -> str:

@@ -1,6 +1,7 @@
 """What data and parameter SenC share: how Quantus calls them, and what users read of them."""
 
 import copy
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -24,7 +25,7 @@ from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.batched_metric import BatchedMetric
 from quantus_senc.metrics.derived import StandardError, TopKAgreement
 from quantus_senc.metrics.image_batch import Images, numbered
-from quantus_senc.metrics.last_run import LastRun
+from quantus_senc.metrics.last_run import Evidence, LastRun
 from quantus_senc.model.arrays import call_device, host_array
 from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.state import preserving
@@ -216,6 +217,22 @@ class SensitivityConsistency(BatchedMetric):
         """The standard errors of the scores as a metric of its own, which reads this metric's last run."""
         return StandardError(self)
 
+    def adopt(self, records: Any, *args: Any, **kwargs: Any) -> None:
+        """Take records of an earlier run, of another process for instance, for those of the last run of this metric.
+
+        Parameters
+        ----------
+        records
+            The `sensitivities` of a run with these parameters and arguments. That is not checked.
+        args, kwargs
+            The arguments of `__call__`. Nothing but the unperturbed images is predicted and explained.
+        """
+        bound = inspect.signature(self.__call__).bind(*args, **kwargs)
+        bound.apply_defaults()
+        run = LastRun(bound.arguments, self.parameters())
+        run.records, run.evidence = records, self._second_look(bound.arguments, records)
+        self.sensitivities, self.standard_errors, self._last_run = records, self.errors(records), run
+
     def last_sensitivities(
         self, call: Mapping[str, Any], *, parameters: Mapping[str, Any] | None = None, but: Iterable[str] = ()
     ) -> Any:
@@ -236,12 +253,15 @@ class SensitivityConsistency(BatchedMetric):
         run = self._last_run
         if not (run.had(parameters or {}, but=but) and run.is_of(call, self.parameters(), but=but)):
             return None
+        return run.records if self._second_look(call, run.records) == run.evidence else None
+
+    def _second_look(self, call: Mapping[str, Any], records: Any) -> Evidence:
+        """What a run with these arguments would note as evidence, where an earlier one had these records."""
         looking = copy.copy(self)  # whose attributes and warnings nobody sees
         looking._disable_warnings = True
         explained, images = looking._arguments(call)
-        known = self.certain(run.records)
-        seen = preserving(call["model"], lambda restore: looking.second_look(explained, images, known, restore))
-        return run.records if seen == run.evidence else None
+        known = self.certain(records)
+        return preserving(call["model"], lambda restore: looking.second_look(explained, images, known, restore))
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of `__init__` as they are now, by name."""

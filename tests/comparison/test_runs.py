@@ -1,0 +1,346 @@
+"""Comparisons in folders: nothing that is done is lost, done twice, or mixed with something else."""
+
+import json
+import re
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from filelock import FileLock
+
+from quantus_senc import Comparison, DataSensitivityConsistency, compare
+from quantus_senc.comparison import runs
+from tests.conftest import gradient, image_model, inputs
+
+pytestmark = pytest.mark.xdist_group("runs")  # one process makes the comparison that they look at
+GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 2}}
+X, Y = inputs(3, 1, 8, 8), np.array([0, 1, 2])
+
+
+class Drawing:
+    """A metric of random numbers from the global generator of NumPy."""
+
+    def __call__(self, model, x_batch, y_batch, a_batch, s_batch, explain_func, explain_func_kwargs, batch_size):
+        return np.random.random(len(x_batch))
+
+
+class Counting:
+    """An explanation method that counts the samples it explains; with keywords it raises an error, or is interrupted."""
+
+    n_samples = 0
+
+    def __call__(self, model, inputs, targets, power=1.0, fails_on=None, error=ArithmeticError):
+        type(self).n_samples += len(inputs)
+        if fails_on is not None and fails_on in np.asarray(targets):
+            raise error("no map")
+        return gradient(model, torch.as_tensor(inputs), torch.as_tensor(targets)) * power
+
+
+def settings(**changes):
+    """Arguments of a small comparison: 2 blocks, 2 methods, 5 metrics, of which 3 read the run of another."""
+    senc = DataSensitivityConsistency(40, 0.5, estimator="regression", disable_warnings=True, **GRID)
+    metrics = {"SenC": senc, "Top-2": senc.top_k(2), "error": senc.standard_error(), "paper": senc.with_estimator("paper")}
+    metrics |= {"drawn": Drawing()}
+    methods = {"plain": Counting(), "double": (Counting(), {"power": 2.0})}
+    return {"methods": methods, "metrics": metrics, "n_masks": 40, "block_size": 2} | changes
+
+
+@pytest.fixture(scope="module")
+def model():
+    return image_model()
+
+
+@pytest.fixture(scope="module")
+def whole(model):
+    return compare(model, X, Y, **settings())
+
+
+def assert_same(result, expected):
+    """Equal bit for bit, but for times."""
+    pd.testing.assert_frame_equal(result.scores, expected.scores)
+    pd.testing.assert_frame_equal(result.metrics, expected.metrics)
+    first, second = ({**one.settings, "seconds": None} for one in (result, expected))
+    assert first == second
+    for name in ("maps", "features", "units"):
+        mine, theirs = getattr(result.examples, name), getattr(expected.examples, name)
+        assert list(mine) == list(theirs)
+        for key, value in mine.items():
+            if name == "maps":
+                np.testing.assert_array_equal(value, theirs[key])
+            else:
+                assert torch.equal(value.weights, theirs[key].weights)
+                assert torch.equal(value.labels, theirs[key].labels) if value.labels is not None else theirs[key].labels is None
+
+
+def test_a_folder_holds_what_a_call_returns(model, whole, tmp_path):
+    assert_same(compare(model, X, Y, folder=tmp_path, **settings()), whole)
+    assert_same(Comparison.load(tmp_path), whole)
+
+
+def test_parameter_senc(model, tmp_path):
+    parameters = settings(metrics=["Parameter SenC"], methods={"plain": Counting()})
+    expected = compare(model, X, Y, **parameters)
+    assert_same(compare(model, X, Y, folder=tmp_path, **parameters), expected)
+    (tmp_path / "cells").rename(tmp_path / "cells.new")
+    assert_same(compare(model, X, Y, folder=tmp_path, **parameters), expected)
+    assert list(expected.examples.units) == ["plain"]
+
+
+def test_the_same_call_again_explains_nothing(model, whole, tmp_path):
+    compare(model, X, Y, folder=tmp_path, **settings())
+    Counting.n_samples = 0
+    assert_same(compare(model, X, Y, folder=tmp_path, **settings()), whole)
+    assert Counting.n_samples == 0
+
+
+class Stop(BaseException):
+    """What stops a process in a test: nothing catches it."""
+
+
+@contextmanager
+def stopping_at(monkeypatch, n_file, *, half_written):
+    """Stop before the file of this number is written, or when it is half written beside."""
+    write, count = runs._write, [0]
+
+    def stop(file, data):
+        count[0] += 1
+        if count[0] == n_file:
+            if half_written:
+                file.with_name(f".{file.name}.1{runs._BESIDE}").write_bytes(data[: len(data) // 2])
+            raise Stop
+        write(file, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "_write", stop)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("n_file", "half_written"),
+    [(1, True), (2, False), (2, True), (3, False), (5, True), (6, False), (9, False), (16, True), (26, False)],
+)
+def test_a_run_that_was_stopped_goes_on(monkeypatch, model, whole, tmp_path, n_file, half_written):
+    """At the first file, between cells that read each other's runs, between methods, blocks, and at the last."""
+    with pytest.raises(Stop), stopping_at(monkeypatch, n_file, half_written=half_written):
+        compare(model, X, Y, folder=tmp_path, **settings())
+    assert_same(compare(model, X, Y, folder=tmp_path, **settings()), whole)
+
+
+def test_a_process_that_is_killed(tmp_path, model, whole):
+    folder = tmp_path / "run"
+    script = (
+        "import os, signal\n"
+        "from quantus_senc import compare\n"
+        "from quantus_senc.comparison import runs\n"
+        "from tests.comparison.test_runs import X, Y, image_model, settings\n"
+        "write, count = runs._write, [0]\n"
+        "def kill(file, data):\n"
+        "    count[0] += 1\n"
+        "    write(file, data) if count[0] < 9 else os.kill(os.getpid(), signal.SIGKILL)\n"
+        "runs._write = kill\n"
+        f"compare(image_model(), X, Y, folder={str(folder)!r}, **settings())\n"
+    )
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == -signal.SIGKILL
+    unfinished = Comparison.load(folder)
+    assert 0 < unfinished.n_missing < len(unfinished.scores)
+    assert f"{unfinished.n_missing} of 30 scores not done yet" in repr(unfinished)
+    assert "not done yet" in unfinished.report(tmp_path / "page.html").read_text()
+    assert_same(compare(model, X, Y, folder=folder, **settings()), whole)
+
+
+def test_a_method_is_added(model, tmp_path):
+    one = {"plain": Counting()}
+    both = compare(model, X, Y, **settings())
+    compare(model, X, Y, folder=tmp_path, **settings(methods=one))
+    Counting.n_samples = 0
+    assert_same(compare(model, X, Y, folder=tmp_path, **settings()), both)
+    of_two = Counting.n_samples
+    Counting.n_samples = 0
+    compare(model, X, Y, **settings())
+    assert of_two < 0.7 * Counting.n_samples
+
+
+def test_an_estimator_and_an_agreement_are_added_without_masks(model, whole, tmp_path):
+    """Only unperturbed images are explained again, and what shows that the method is no random one."""
+    everything = settings()["metrics"]
+    few = {name: everything[name] for name in ("SenC", "drawn")}
+    compare(model, X, Y, folder=tmp_path, **settings(metrics=few))
+    Counting.n_samples = 0
+    result = compare(model, X, Y, folder=tmp_path, **settings())
+    with_masks = Counting.n_samples
+    key = ["metric", "method", "image"]
+    expected = whole.scores.set_index(key).loc[pd.MultiIndex.from_frame(result.scores[key])].reset_index()
+    pd.testing.assert_frame_equal(result.scores, expected)
+    Counting.n_samples = 0
+    compare(model, X, Y, **settings(metrics={"paper": everything["paper"]}))
+    assert with_masks < Counting.n_samples - 2 * 3 * 30  # for two methods and three images, nearly 40 masks
+
+
+def test_images_are_added(model, whole, tmp_path):
+    compare(model, X[:2], Y[:2], folder=tmp_path, **settings())
+    assert_same(compare(model, X, Y, folder=tmp_path, **settings()), whole)
+
+
+DAMAGE = {
+    "shortened": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "a byte of an array": lambda data: data[:-600] + bytes([data[-600] ^ 1]) + data[-599:],
+    "something else": lambda data: b"no archive",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_cell_is_done_again(model, whole, tmp_path, damage):
+    compare(model, X, Y, folder=tmp_path, **settings())
+    cell = next(tmp_path.glob("cells/000001/plain-* by SenC-*.npz"))
+    cell.write_bytes(damage(cell.read_bytes()))
+    with pytest.warns(UserWarning, match="is damaged .* and counts as not done"):
+        result = compare(model, X, Y, folder=tmp_path, **settings())
+    assert_same(result, whole)
+
+
+def test_shards_come_together(model, whole, tmp_path):
+    for number in (2, 1):
+        result = compare(model, X, Y, folder=tmp_path, shard=(number, 2), **settings())
+    assert_same(result, whole)
+
+
+def test_a_block_that_another_process_works_on_is_left_to_it(model, whole, tmp_path):
+    """The others are done first; then the block, in which the process has died."""
+    order = []
+    lock = FileLock(tmp_path / "cells" / "000000" / ".lock")
+
+    class Noting(Counting):
+        def __call__(self, model, inputs, targets, **kwargs):
+            order.append(len(list(tmp_path.glob("cells/000001/*by*.npz"))))
+            lock.release()
+            return super().__call__(model, inputs, targets, **kwargs)
+
+    methods = {"plain": Noting(), "double": (Noting(), {"power": 2.0})}
+    lock.acquire()
+    result = compare(model, X, Y, folder=tmp_path, **settings(methods=methods))
+    pd.testing.assert_frame_equal(result.scores, whole.scores)
+    assert (order[0], order[-1]) == (0, 10)  # the cells of block 1 that were done at the first and at the last explanation
+
+
+def test_a_failure_leaves_its_traceback_and_can_be_tried_again(model, tmp_path):
+    failing = settings(methods={"plain": (Counting(), {"fails_on": int(Y[0])})}, metrics={"drawn": Drawing()})
+    result = compare(model, X, Y, folder=tmp_path, **failing)
+    assert result.scores["failure"].iloc[0] == "the method failed: ArithmeticError: no map"
+    (text,) = tmp_path.glob("cells/000000/*.txt")
+    assert 'raise error("no map")' in text.read_text()
+    Counting.n_samples = 0
+    compare(model, X, Y, folder=tmp_path, **failing)
+    assert Counting.n_samples == 0
+    compare(model, X, Y, folder=tmp_path, retry_failed=True, **failing)
+    assert Counting.n_samples > 0
+
+
+def test_an_interrupt_ends_the_run(model, tmp_path):
+    interrupted = {"fails_on": int(Y[2]), "error": KeyboardInterrupt}
+    methods = {"plain": Counting(), "double": (Counting(), interrupted)}
+    with pytest.raises(KeyboardInterrupt):
+        compare(model, X, Y, folder=tmp_path, **settings(methods=methods, metrics={"drawn": Drawing()}))
+    result = Comparison.load(tmp_path)
+    assert 0 < result.n_missing < len(result.scores)
+
+
+@contextmanager
+def small_disk(n_bytes):
+    """Files of this process may have so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_loses_the_cell_at_hand(model, whole, tmp_path):
+    folder = tmp_path / "run"
+    compare(model, X, Y, folder=folder, **settings(methods={"plain": Counting()}, metrics={"drawn": Drawing()}))
+    with small_disk(4000), pytest.raises(OSError, match=r"was not written .*run the same again to go on"):
+        compare(model, X, Y, folder=folder, **settings())
+    assert not list(folder.glob(f"cells/*/.*{runs._BESIDE}"))
+    result = compare(model, X, Y, folder=folder, **settings())
+    key = ["metric", "method", "image"]
+    pd.testing.assert_frame_equal(
+        result.scores.sort_values(key, ignore_index=True), whole.scores.sort_values(key, ignore_index=True)
+    )
+
+
+def other_model():
+    model = image_model()
+    with torch.no_grad():
+        model[0].bias[0] += 1e-3
+    return model
+
+
+OTHERS = {
+    "the model (fingerprint: ": {"model": other_model()},
+    "the images with numbers 0 to 1": {"x_batch": np.where(np.arange(3)[:, None, None, None] == 1, 0, X)},
+    "the images with numbers 2 to 3": {"y_batch": np.where(np.arange(3) == 2, 0, Y)},
+    "the parameters (seed: 42, now 43)": {"seed": 43},
+    "the parameters (block_size: 2, now 5)": {"block_size": 5},
+    "method 'double' (Counting(power=2.0), now Counting(power=3.0))": {"methods": {"double": (Counting(), {"power": 3.0})}},
+    "metric 'drawn' (Drawing(), now function())": {"metrics": {"drawn": lambda **kwargs: [0.0]}},
+}
+
+
+def test_something_else_is_refused_and_named(model, tmp_path):
+    compare(model, X, Y, folder=tmp_path, **settings(metrics={"drawn": Drawing()}))
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    for message, change in OTHERS.items():
+        call = {"model": model, "x_batch": X, "y_batch": Y, **settings(metrics={"drawn": Drawing()})} | change
+        with pytest.raises(ValueError, match=re.escape(message)):
+            compare(folder=tmp_path, **call)
+    assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    result = compare(model, X, Y, folder=tmp_path, fresh=True, **settings(metrics={"drawn": Drawing()}, seed=43))
+    assert result.settings["parameters"]["seed"] == 43
+
+
+def test_folders_that_are_none_of_ours(model, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds other files \(notes.txt\), but no comparison"):
+        compare(model, X, Y, folder=tmp_path, **settings())
+    with pytest.raises(OSError, match="File exists"):
+        compare(model, X, Y, folder=tmp_path / "notes.txt", **settings())
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: json.dumps(json.loads(text) | {"format": 2}), "written in format 2, but .* reads format 1"),
+        (lambda text: text[:-5], "holds no description of a comparison"),
+        (lambda text: "[]", "holds no description of a comparison"),
+    ],
+)
+def test_descriptions_that_cannot_be_read(model, tmp_path, spoil, message):
+    compare(model, X, Y, folder=tmp_path, **settings(metrics={"drawn": Drawing()}))
+    description = tmp_path / "run.json"
+    description.write_text(spoil(description.read_text()))
+    with pytest.raises(ValueError, match=message):
+        Comparison.load(tmp_path)
+
+
+@pytest.mark.parametrize("shard", [(0, 4), (5, 4), (1, 0), 3, "1/4", (1.5, 2)])
+def test_shards_that_are_none(model, tmp_path, shard):
+    with pytest.raises(ValueError, match="shard"):
+        compare(model, X, Y, folder=tmp_path / "run", shard=shard, **settings())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_shard_needs_a_folder(model):
+    with pytest.raises(ValueError, match="needs a folder, in which the parts come together"):
+        compare(model, X, Y, shard=(1, 2), **settings())
