@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from quantus_senc.cli_inputs import images_in, model_from, writable
+from quantus_senc.cli_inputs import engine, images_in, model_from, writable
 from quantus_senc.comparison.compare import compare
 from quantus_senc.comparison.named_methods import DEFAULT_METHODS, available_methods
 from quantus_senc.comparison.named_metrics import available_metrics
@@ -118,6 +119,8 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--device", default="cpu", help="where the model runs, such as cuda (default: %(default)s)")
     parser.add_argument("--fresh", action="store_true", help="delete what the folder has of an earlier comparison")
     parser.add_argument("--retry-failed", action="store_true", help="do again what has raised an error in an earlier call")
+    parser.add_argument("--workers", type=int, metavar="N", help="run blocks in N processes on this machine, by Dask")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="run blocks on a cluster of Dask, such as tcp://host:8786")
     parser.add_argument("--shard", type=shard, default=(1, 1), metavar="K/N", help="do only every N-th block, from the K-th on")
 
 
@@ -161,7 +164,8 @@ def _compare(options: argparse.Namespace) -> int:
     if options.fresh and (n_cells := n_cells_in(options.out)):
         sys.stderr.write(f"Deleting {n_cells} cells of an earlier comparison in {str(options.out)!r}.\n")
     try:
-        result = _compared(options, x_batch, y_batch)
+        with engine(options.workers, options.scheduler) as executor:
+            result = _compared(options, x_batch, y_batch, executor)
     except KeyboardInterrupt:
         sys.stderr.write(_how_to_go_on(options.out))
         return 130
@@ -172,7 +176,7 @@ def _report(options: argparse.Namespace) -> int:
     return _written(Comparison.load(options.folder), options.folder)
 
 
-def _compared(options: argparse.Namespace, x_batch: np.ndarray, y_batch: np.ndarray) -> Comparison:
+def _compared(options: argparse.Namespace, x_batch: np.ndarray, y_batch: np.ndarray, executor: Any) -> Comparison:
     return compare(
         model_from(options.model, options.device),
         x_batch,
@@ -190,6 +194,7 @@ def _compared(options: argparse.Namespace, x_batch: np.ndarray, y_batch: np.ndar
         fresh=options.fresh,
         retry_failed=options.retry_failed,
         shard=options.shard,
+        executor=executor,
         notes={"model function": options.model, "data": str(options.data)},
         display_progressbar=sys.stderr.isatty(),
     )

@@ -1,9 +1,13 @@
 """What the command line names, loaded and checked: a model, images, a folder."""
 
 import importlib
+import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +16,7 @@ from torch import nn
 from quantus_senc.comparison.failures import error_line
 from quantus_senc.core.checks import check_known
 
+_PATIENCE = 20  # seconds to wait for a scheduler
 _SHAPES = {2: "tables (B, F)", 3: "series (B, C, T)", 4: "images (B, C, H, W)"}
 
 
@@ -93,6 +98,48 @@ def images_in(path: Path, n_images: int | None) -> tuple[np.ndarray, np.ndarray]
     if n_images is not None and not 1 <= n_images <= len(x_batch):
         raise ValueError(f"--images {n_images}: the file has {len(x_batch)}; pass 1 to {len(x_batch)}")
     return x_batch[:n_images], y_batch[:n_images]
+
+
+@contextmanager
+def engine(n_workers: int | None, scheduler: str | None) -> Iterator[Any]:
+    """What runs the blocks of a comparison: a cluster of Dask with so many processes, one that is there, or nothing.
+
+    Parameters
+    ----------
+    n_workers
+        Of a cluster on this machine; their threads share its cores.
+    scheduler
+        The address of the scheduler of another cluster.
+
+    Raises
+    ------
+    ValueError
+        If Dask is not installed, cannot be reached, or both or no workers are asked for.
+    """
+    if n_workers is None and scheduler is None:
+        yield None
+        return
+    if n_workers is not None and scheduler is not None:
+        raise ValueError("--workers starts a cluster, and --scheduler names one that is there; pass one of them")
+    if n_workers is not None and n_workers < 1:
+        raise ValueError(f"--workers {n_workers}: pass 1 or more")
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ValueError(f"--workers and --scheduler need Dask ({error}): pip install 'quantus-senc[dask]'") from error
+    n_threads = max((os.cpu_count() or 1) // (n_workers or 1), 1)
+    environment = {"OMP_NUM_THREADS": str(n_threads)}
+    folder = str(Path.cwd())  # where the module of the model is; new processes have the same path
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}), ExitStack() as stack:
+        sys.path.insert(0, folder)
+        stack.callback(sys.path.remove, folder)
+        try:
+            cluster = scheduler or stack.enter_context(LocalCluster(n_workers, threads_per_worker=1, dashboard_address=None))
+            client = stack.enter_context(Client(cluster, timeout=_PATIENCE))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"--scheduler {scheduler!r} cannot be reached ({error_line(error)})") from error
+        yield client.get_executor()
 
 
 def writable(folder: Path) -> None:

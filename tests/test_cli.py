@@ -4,20 +4,37 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from quantus_senc import Comparison
+from quantus_senc import Comparison, cli_inputs
 from quantus_senc.cli import main
 from quantus_senc.controls import CONTROLS
 
 COMMAND = Path(sys.executable).parent / "quantus-senc"
 MODELS = """
+import multiprocessing
+import os
+import signal
+
 import torch
 from torch import nn
 
 def trained():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 3))
+
+class Fragile(nn.Sequential):
+    # The first process that it is sent to dies.
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if multiprocessing.parent_process() and not os.path.exists("died"):
+            open("died", "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def fragile():
+    return Fragile(*trained())
 
 def mapping():
     return {}
@@ -182,6 +199,30 @@ def test_shards_and_a_fresh_start(folder, capsys):
     assert run("--fresh", seed=3, **options) == 0
     assert "Deleting 3 cells of an earlier comparison in 'out'." in capsys.readouterr().err
     assert run(shard="4/3", **options) == 2
+
+
+@pytest.mark.unwatched("all")
+def test_a_cluster_does_the_work_of_a_process_that_dies(folder):
+    options = {"model": "some_models:fragile", "metrics": "SenC,Faithfulness Correlation", "block_size": 2}
+    assert run(workers=1, out="by workers", **options) == 0
+    assert (folder / "died").exists()
+    assert run(**options) == 0
+    by_workers, here = (Comparison.load(folder / out).scores for out in ("by workers", "out"))
+    pd.testing.assert_frame_equal(by_workers, here)
+
+
+def test_clusters_that_are_none(folder, capsys, monkeypatch):
+    monkeypatch.setattr(cli_inputs, "_PATIENCE", 0.1)
+    for options, message in (
+        ({"workers": 0}, "--workers 0: pass 1 or more"),
+        ({"workers": 1, "scheduler": "tcp://localhost:1"}, "pass one of them"),
+        ({"scheduler": "tcp://localhost:1"}, "--scheduler 'tcp://localhost:1' cannot be reached"),
+    ):
+        assert run(**options) == 2
+        assert message in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert run(workers=1) == 2
+    assert "need Dask (" in capsys.readouterr().err
 
 
 def test_a_report_needs_a_comparison(folder, capsys):

@@ -1,6 +1,7 @@
 """`quantus_senc.compare`: scores of explanation methods by several metrics, on the same images and model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from quantus_senc.comparison.named_metrics import named_metrics
 from quantus_senc.comparison.result import Comparison
 from quantus_senc.comparison.runs import FolderRun, MemoryRun, Run
 from quantus_senc.comparison.settings import described
+from quantus_senc.comparison.workers import Job, run_jobs, threads_of
 from quantus_senc.core.checks import check_inputs, check_integer
 from quantus_senc.metrics.image_batch import numbered
 from quantus_senc.model.arrays import host_array
@@ -42,6 +44,7 @@ def compare(
     fresh: bool = False,
     retry_failed: bool = False,
     shard: tuple[int, int] = (1, 1),
+    executor: Any = None,
     notes: Mapping[str, str] | None = None,
     display_progressbar: bool = False,
     **kwargs: Any,
@@ -90,6 +93,10 @@ def compare(
         Whether cells of the folder whose method or metric has raised an error are done again.
     shard
         (k, n): only every n-th block, from the k-th on, in 1 ... n. The result has the other blocks if the folder has them.
+    executor
+        What runs the blocks, in other processes: anything with the `submit` of `concurrent.futures`, such as a
+        `ProcessPoolExecutor` that spawns, or `get_executor()` of a client of Dask. None for this process. Model, methods and
+        metrics are sent along with each block, so that they must be picklable.
     notes
         What the settings of the result are to say besides, such as where the model comes from.
     display_progressbar
@@ -141,27 +148,45 @@ def compare(
         else FolderRun.begin(Path(folder), description, example, fresh=fresh, retry_failed=retry_failed)
     )
     mine = blocks[shard[0] - 1 :: shard[1]]
-    n_cells = len(mine) * len(method_by_name) * len(metric_by_name)
-    with tqdm(total=n_cells, unit="score", disable=not display_progressbar) as progress:
+    n_cells = len(method_by_name) * len(metric_by_name)
 
-        def told(what: str) -> None:
-            progress.set_description(what) if what else progress.update()
+    def evaluation(block: Block) -> Evaluation:
+        return Evaluation(model, x_batch[block.places], y_batch[block.places], numbers[block.places], block.seed(seed))
 
-        def work(block: Block, *, wait: bool) -> None:
-            places = block.places
-            with run.lock(block.number, wait=wait):
-                evaluation = Evaluation(model, x_batch[places], y_batch[places], numbers[places], block.seed(seed))
-                BlockWork(evaluation, method_by_name, metric_by_name, run.store(block.number), told).run()
+    def job(block: Block) -> Job:
+        in_folder = None if folder is None else Path(folder)
+        is_first = block.number == min(description.blocks)
+        parts = (method_by_name, metric_by_name, block.number, in_folder, retry_failed, is_first, threads_of(executor))
+        return Job(evaluation(block), *parts)
 
-        busy = []  # with which another process is busy
-        for block in mine:
-            try:
-                work(block, wait=False)
-            except TimeoutError:
-                busy.append(block)
-        for block in busy:
-            work(block, wait=True)
+    with tqdm(total=len(mine) * n_cells, unit="score", disable=not display_progressbar) as progress:
+        if executor is not None:
+            largest_first = sorted(mine, key=lambda block: -len(block.places))
+            run_jobs(executor, [partial(job, block) for block in largest_first], run, lambda: progress.update(n_cells))
+        else:
+
+            def told(what: str) -> None:
+                progress.set_description(what) if what else progress.update()
+
+            def work(block: Block) -> None:
+                BlockWork(evaluation(block), method_by_name, metric_by_name, run.store(block.number), told).run()
+
+            run_here(mine, run, work)
     return Comparison(*collected(run))
+
+
+def run_here(blocks: list[Block], run: Run, work: Callable[[Block], None]) -> None:
+    """Do blocks in this process, those last that other processes are at work on."""
+    busy = []
+    for block in blocks:
+        try:
+            with run.lock(block.number, wait=False):
+                work(block)
+        except TimeoutError:
+            busy.append(block)
+    for block in busy:
+        with run.lock(block.number, wait=True):
+            work(block)
 
 
 def check_shard(shard: Any, folder: object) -> None:

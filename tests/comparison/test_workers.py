@@ -1,0 +1,128 @@
+"""Comparisons by engines: the same scores as in one process, and clear words where an engine fails."""
+
+import pickle
+from concurrent.futures import BrokenExecutor
+
+import pandas as pd
+import pytest
+import torch
+
+from quantus_senc import compare
+from tests.comparison.test_runs import Counting, X, Y, assert_same, settings
+from tests.conftest import gradient, image_model
+
+pytestmark = pytest.mark.xdist_group("runs")
+
+
+class Future:
+    """What was sent is run when its result is asked for, as if in another process."""
+
+    cancelled = False
+
+    def __init__(self, function, argument):
+        self.function, self.argument = function, argument
+
+    def done(self):
+        return True
+
+    def result(self):
+        function, argument = pickle.loads(pickle.dumps((self.function, self.argument)))
+        return pickle.loads(pickle.dumps(function(argument)))
+
+    def cancel(self):
+        self.cancelled = True
+
+
+class Engine:
+    future = Future
+
+    def __init__(self):
+        self.futures = []
+
+    def submit(self, function, argument):
+        self.futures.append(self.future(function, argument))
+        return self.futures[-1]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return image_model()
+
+
+@pytest.fixture(scope="module")
+def whole(model):
+    return compare(model, X, Y, **settings())
+
+
+def test_blocks_are_done_by_an_engine(model, whole):
+    engine = Engine()
+    result = compare(model, X, Y, executor=engine, **settings())
+    assert_same(result, whole)
+    assert [len(future.argument.evaluation.x_batch) for future in engine.futures] == [2, 1]
+
+
+def test_an_engine_writes_to_a_folder(model, whole, tmp_path):
+    assert_same(compare(model, X, Y, executor=Engine(), folder=tmp_path, **settings()), whole)
+    Counting.n_samples = 0
+    assert_same(compare(model, X, Y, executor=Engine(), folder=tmp_path, **settings()), whole)
+    assert Counting.n_samples == 0
+
+
+def test_threads_are_as_before(model):
+    before = torch.get_num_threads()
+    pool = Engine()
+    pool._max_workers = 1
+    compare(model, X, Y, executor=pool, **settings(metrics={"Top-1": "Top-1"}))
+    assert torch.get_num_threads() == before
+    assert pool.futures[0].argument.n_threads >= 1
+
+
+CANNOT_BE_SENT = {
+    "method 'mine'": {"methods": {"mine": lambda model, inputs, targets: gradient(model, inputs, targets)}},
+    "metric 'mine'": {"metrics": {"mine": lambda **kwargs: [0.0] * len(kwargs["x_batch"])}},
+}
+
+
+@pytest.mark.parametrize("what", CANNOT_BE_SENT)
+def test_what_cannot_be_sent_is_named(model, what):
+    with pytest.raises(ValueError, match=f"{what} cannot be sent to a worker .*at the top of a module"):
+        compare(model, X, Y, executor=Engine(), **settings(**CANNOT_BE_SENT[what]))
+
+
+def test_a_model_that_cannot_be_sent_is_named():
+    model = image_model()
+    model.activation = lambda x: x
+    with pytest.raises(ValueError, match="the model cannot be sent to a worker"):
+        compare(model, X, Y, executor=Engine(), **settings())
+
+
+class DeadEngine(Engine):
+    class future(Future):
+        def result(self):
+            raise BrokenExecutor("a process was terminated abruptly")
+
+
+def test_a_worker_that_dies_is_said(model):
+    with pytest.raises(RuntimeError, match=r"a worker has died .*the same call goes on where this one has stopped"):
+        compare(model, X, Y, executor=DeadEngine(), **settings())
+
+
+class InterruptedEngine(Engine):
+    class future(Future):
+        def done(self):
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_cancels_what_waits(model):
+    engine = InterruptedEngine()
+    with pytest.raises(KeyboardInterrupt):
+        compare(model, X, Y, executor=engine, **settings())
+    assert [future.cancelled for future in engine.futures] == [True, True]
+
+
+def test_images_may_be_spread_over_many_blocks(model, whole):
+    """The scores of sensitivity consistency do not depend on the size of blocks, whoever does them."""
+    senc = {"SenC": settings()["metrics"]["SenC"]}
+    one = compare(model, X, Y, executor=Engine(), **settings(metrics=senc, block_size=1)).scores
+    expected = whole.scores.query("metric == 'SenC'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(one, expected, atol=1e-6)
