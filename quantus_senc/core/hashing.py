@@ -1,5 +1,7 @@
 """Integers that stand for the bits of tensors, the same on every device."""
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -11,8 +13,14 @@ def hash_rows(rows: Tensor) -> Tensor:
     """Return an integer (N,) for the bits of each row: blocks by multiply-and-add modulo 2^64, mixed with their position."""
     bits = rows.contiguous().view(_INTEGERS[rows.dtype.itemsize]).long()
     blocks = nn.functional.pad(bits, (0, -bits.shape[1] % _BLOCK)).unflatten(1, (-1, _BLOCK))
-    sums = (blocks * (mix(torch.arange(_BLOCK, device=rows.device)) | 1)).sum(-1)
+    sums = (blocks * _multipliers(rows.device)).sum(-1)
     return mix(sums + mix(torch.arange(sums.shape[1], device=rows.device))).sum(-1)
+
+
+@cache
+def _multipliers(device: torch.device) -> Tensor:
+    """An odd number for each place in a block."""
+    return mix(torch.arange(_BLOCK, device=device)) | 1
 
 
 def mix(words: Tensor) -> Tensor:

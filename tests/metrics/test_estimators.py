@@ -406,7 +406,7 @@ class Tables:
         self.masks = philox.every_mask(m)
         linear, pairs = rng.normal(size=(2, m)), rng.normal(size=(2, m, m)) * 0.5
         triples = np.prod([self.masks[:, rng.integers(m, size=12)] for _ in range(3)], axis=0)
-        self.weights = linear @ self.masks.T + np.einsum("wab,ka,kb->wk", pairs, self.masks, self.masks)
+        self.weights = linear @ self.masks.T + ((self.masks @ pairs) * self.masks).sum(-1)
         self.weights += rng.normal(size=(2, 12)) @ triples.T
 
     def score(self, **parameters):
