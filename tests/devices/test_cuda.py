@@ -30,7 +30,7 @@ def data_scores(model, x, y, **more):
 
 @pytest.fixture
 def model(device):
-    return on(device, network("ResNet18"))
+    return on(device, network("ResNet10"))
 
 
 @pytest.fixture

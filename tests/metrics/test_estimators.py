@@ -1,6 +1,7 @@
 """Two estimators of one limit: what they compute, how sure they are, and when they stop."""
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -71,6 +72,7 @@ def weights_of_every_mask():
     return [own_weights(record, image, philox.every_mask(9)) for image, record in enumerate(metric.sensitivities)]
 
 
+@pytest.mark.xdist_group("every mask")  # one process runs the loop
 @pytest.mark.parametrize("mask_rate", [0.2, 0.8])
 @pytest.mark.parametrize("estimator", ["paper", "regression"])
 def test_every_mask_is_the_limit(mask_rate, estimator, weights_of_every_mask):
@@ -239,9 +241,11 @@ def test_masks_until_the_error_is_small(run, estimator):
     assert min(used) < 3000
     for count, error in zip(used, metric.standard_errors, strict=True):
         assert error <= tolerance or count == 3000
-    for image in range(3):  # each is what as many masks alone would have given
-        _, alone = run(**{**given, "n_masks": used[image]})
-        assert alone[image] == pytest.approx(scores[image])
+    for count in set(used):  # each is what as many masks alone would have given
+        _, alone = run(**{**given, "n_masks": count})
+        assert [one for one, n in zip(alone, used, strict=True) if n == count] == pytest.approx(
+            [one for one, n in zip(scores, used, strict=True) if n == count]
+        )
     for batch_size, max_batch_size in [(1, 64), (2, 1000)]:
         others, found = run(tolerance=tolerance, max_batch_size=max_batch_size, call={"batch_size": batch_size}, **given)
         np.testing.assert_allclose(found, scores)
@@ -398,6 +402,7 @@ def test_dead_features_are_tied_in_double_precision_too():
         assert record.prediction[4:].max() - record.prediction[4:].min() <= record.tie_tolerance[0]
 
 
+@functools.cache
 class Tables:
     """Made-up weights for every mask: linear, with interactions, of m features."""
 
@@ -442,7 +447,7 @@ def test_deviations_are_those_of_fits_without_a_block(estimator, n_masks, pairs)
         np.testing.assert_allclose(deviations[block], expected, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize(("n_masks", "tolerance"), [(60, None), (200, None), (800, None), (5000, 0.05)])
+@pytest.mark.parametrize(("n_masks", "tolerance"), [(60, None), (800, None), (5000, 0.05)])
 def test_two_standard_errors_cover_the_limit(n_masks, tolerance):
     covered, ratio = [], []
     for number in range(40):
@@ -463,7 +468,7 @@ def test_random_maps_score_zero_on_average_and_fixed_ones_nothing():
         metric = DataSensitivityConsistency(200, mask_rate, estimator="regression", **GRID)
         scores = np.array(metric(MODEL, x, y, explain_func=explain_random))
         assert abs(scores.mean()) <= 2 * scores.std(ddof=1) / np.sqrt(40)
-        scores = metric(MODEL, x, y, explain_func=lambda model, inputs, targets: inputs * 0 + torch.arange(8.0))
+        scores = metric(MODEL, x[:3], y[:3], explain_func=lambda model, inputs, targets: inputs * 0 + torch.arange(8.0))
         assert np.isnan(scores).all()
 
 

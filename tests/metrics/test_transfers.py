@@ -11,7 +11,7 @@ from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsist
 from tests.conftest import classes, gradient, image_model, inputs
 from tests.explainers.models import QUIET
 
-pytestmark = QUIET
+pytestmark = [*QUIET, pytest.mark.xdist_group("transfers")]  # one process makes the runs that they look at
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 2}}
 METRICS = {
     "data": lambda **more: DataSensitivityConsistency(60, disable_warnings=True, **GRID, **more),

@@ -112,6 +112,7 @@ CHANGES = {
     "baseline": ("global", lambda scene: scene.filling.__setitem__(0, 2.0)),
     "layers": ("global", lambda scene: scene.layers.__setitem__(0, "fc")),
 }
+FEW_CHANGES = ("closure", "weight", "segmentation")  # of another reader that looks for them as top-k does
 OF_DATA_ALONE, OF_PARAMETERS_ALONE = ("segmentation", "baseline"), ("layers",)
 READERS = {
     "top-k": (Scene.data, lambda metric: metric.top_k(1)),
@@ -124,6 +125,7 @@ CASES = [
     for reader, (make, _) in READERS.items()
     for change in CHANGES
     if change not in (OF_PARAMETERS_ALONE if make is Scene.data else OF_DATA_ALONE)
+    if change in FEW_CHANGES or reader != "standard error"
 ]
 
 
