@@ -9,7 +9,6 @@ import torch
 
 from quantus_senc import demo
 
-
 SMALLER = {  # of images, methods and masks, fewer than a reader wants
     "x_batch[:4], y_batch[:4], methods": "x_batch[:2], y_batch[:2], methods",
     '"Saliency", "GradCAM", "DeepLift", "random"': '"Saliency", "random"',

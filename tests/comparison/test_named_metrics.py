@@ -16,7 +16,7 @@ from quantus_senc.comparison.named_metrics import available_metrics, default_met
 from quantus_senc.comparison.quantus_corrections import SmoothMPRT, map_entropy, rank_similarity
 from quantus_senc.comparison.quantus_metrics import features_in_step
 from quantus_senc.comparison.quantus_per_image import PerImage
-from tests.conftest import classes, gradient, image_model, inputs, series_model, table_model
+from tests.small_models import classes, gradient, image_model, inputs, series_model, table_model
 
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 4}}
 MODELS = {

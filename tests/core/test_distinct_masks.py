@@ -7,7 +7,7 @@ import torch
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from quantus_senc.core.distinct_masks import first_occurrences, mask_keys
 from tests import philox, reference
-from tests.conftest import classes, gradient, image_model, inputs, table_model
+from tests.small_models import classes, gradient, image_model, inputs, table_model
 
 
 def test_keys_are_equal_for_equal_masks_alone():

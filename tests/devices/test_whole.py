@@ -12,8 +12,8 @@ from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsist
 from quantus_senc.controls import CONTROLS
 from quantus_senc.explainers.methods import METHODS
 from tests import networks
-from tests.conftest import classes, image_model, inputs, series_model, table_model
 from tests.explainers.models import QUIET
+from tests.small_models import classes, image_model, inputs, series_model, table_model
 
 pytestmark = [pytest.mark.cuda, *QUIET]
 NETWORKS = {

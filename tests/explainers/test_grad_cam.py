@@ -32,7 +32,7 @@ def test_grad_cam_by_the_formula(x, y):
 def test_grad_cam_takes_the_last_convolution_that_is_called(x, y):
     model = network("ResNet10")
     torch.testing.assert_close(
-        explain(model, x, y, method="GradCAM"), explain(model, x, y, method="GradCAM", layer="layer4.0.conv2")
+        explain(model, x, y, method="GradCAM"), explain(model, x, y, method="GradCAM", layer="layer4.0.downsample.0")
     )
 
 

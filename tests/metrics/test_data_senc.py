@@ -14,8 +14,8 @@ from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, explain, explain_random
 from tests import philox, reference
-from tests.conftest import classes, explain_one, gradient, image_model, inputs, series_model, table_model
 from tests.networks import PlainCNN
+from tests.small_models import classes, explain_one, gradient, image_model, inputs, series_model, table_model
 
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 3}}
 CASES = {

@@ -13,7 +13,7 @@ import torch
 import quantus_senc
 from quantus_senc import DataSensitivityConsistency, explain_random
 from tests import philox
-from tests.conftest import classes, gradient, image_model, inputs, table_model
+from tests.small_models import classes, gradient, image_model, inputs, table_model
 
 X, Y = np.abs(inputs(4, 1, 8, 8)), classes(4)
 GRID = {"n_masks": 40, "segment_func": "grid", "segment_func_kwargs": {"patch_size": 3}}

@@ -10,7 +10,7 @@ from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from tests import philox, reference
-from tests.conftest import classes, gradient, inputs
+from tests.small_models import classes, gradient, inputs
 
 N_MASKS = 24
 LABELS = np.arange(16).reshape(4, 4) // 4

@@ -10,8 +10,8 @@ from torch import nn
 
 from quantus_senc import ParameterSensitivityConsistency
 from tests import philox, reference
-from tests.conftest import classes, gradient, inputs, table_model
 from tests.metrics.test_parameter_senc import names
+from tests.small_models import classes, gradient, inputs, table_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

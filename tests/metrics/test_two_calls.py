@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
-from tests.conftest import inputs
+from tests.small_models import inputs
 
-X, Y = inputs(3, 1, 8, 8), np.array([0, 1, 2])
+X, Y = inputs(2, 1, 8, 8), np.array([0, 2])
 POWER, SCALE = [0.0], [1.0]
 
 

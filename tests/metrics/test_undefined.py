@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from quantus_senc import DataSensitivityConsistency
-from tests.conftest import classes, gradient, image_model, inputs
+from tests.small_models import classes, gradient, image_model, inputs
 
 GRID = {"n_masks": 40, "segment_func": "grid", "segment_func_kwargs": {"patch_size": 3}}
 X, Y = inputs(5, 1, 8, 8), classes(5)
