@@ -11,7 +11,7 @@ from quantus_senc import demo
 
 SMALLER = {  # of images, methods and masks, fewer than a reader wants
     "x_batch[:4], y_batch[:4], methods": "x_batch[:2], y_batch[:2], methods",
-    '"Saliency", "GradCAM", "DeepLift", "random"': '"Saliency", "random"',
+    '"Saliency", "GradCAM", "DeepLift", "random"': '"Saliency", "GradCAM", "random"',
     "n_masks=300": "n_masks=100",
     "x_batch[:8].numpy(), y_batch[:8]": "x_batch[:2].numpy(), y_batch[:2]",
 }
@@ -32,7 +32,9 @@ def test_every_block_runs(capsys, tmp_path, monkeypatch):
     names = {}
     for block in blocks:
         exec(block, names)
-    assert (tmp_path / "results" / "report.html").exists()
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert page.count("<img") == 7
+    assert "GradCAM" in page
     means = names["results"]
     assert set(means) == {"Saliency", "InputXGradient", "random"}
     assert list(names["scores"]["Saliency"]) == ["0", "3"]
