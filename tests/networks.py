@@ -75,7 +75,7 @@ class CanonicalBlock(BasicBlock):
         return self.relu2(self.add(self.bn2(self.conv2(out)), self.downsample(x)))
 
 
-class ResNet18(nn.Module):
+class ResNet10(nn.Module):
     def __init__(self, block=BasicBlock, width=8, n_classes=5):
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
@@ -84,8 +84,7 @@ class ResNet18(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         for index in range(1, 5):
-            first = block(widths[index - 1], widths[index], 1 if index == 1 else 2)
-            setattr(self, f"layer{index}", nn.Sequential(first, block(widths[index], widths[index], 1)))
+            setattr(self, f"layer{index}", nn.Sequential(block(widths[index - 1], widths[index], 1 if index == 1 else 2)))
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(8 * width, n_classes)
 
@@ -96,7 +95,7 @@ class ResNet18(nn.Module):
 
 
 def canonical_resnet(model):
-    return _same_weights(ResNet18(CanonicalBlock), model)
+    return _same_weights(ResNet10(CanonicalBlock), model)
 
 
 class SqueezeExcitation(nn.Module):

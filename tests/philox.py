@@ -1,5 +1,6 @@
 """The masks of a run, on Python integers: Philox-4x32-10 (Salmon et al. 2011), one word at a time."""
 
+import functools
 import hashlib
 import itertools
 
@@ -41,6 +42,7 @@ def layer_stream(name):
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
+@functools.cache
 def every_mask(n_features):
     """All masks of so many features, (2^m, m)."""
     return np.array(list(itertools.product([False, True], repeat=n_features)))

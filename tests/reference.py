@@ -40,9 +40,11 @@ def parameter_senc(model, x, y, explain, layer, masks, tie_tolerance=0.0):
 def parameter_weights(model, x, y, explain, layer, masks):
     """1 - confidence change and explanation similarity of every mask, (2, K)."""
     confidence, explanation = probability(model, x, y), explain(model, x, y)
-    weights = []
+    weights, perturbed = [], copy.deepcopy(model)
+    masked, weight = perturbed.get_submodule(layer), model.get_submodule(layer).weight.detach()
     for keep in masks:
-        perturbed = masked_model(model, layer, keep)
+        masked.weight.data.copy_(weight)
+        eliminate(masked, keep)
         change = abs(confidence - probability(perturbed, x, y))
         weights.append((1 - change, similarity(explanation, explain(perturbed, x, y))))
     return np.array(weights).T
@@ -51,7 +53,12 @@ def parameter_weights(model, x, y, explain, layer, masks):
 def masked_model(model, layer, keep):
     """A copy of the model in which the weights of a layer's eliminated units are 0."""
     model = copy.deepcopy(model)
-    module = model.get_submodule(layer)
+    eliminate(model.get_submodule(layer), keep)
+    return model
+
+
+def eliminate(module, keep):
+    """Set the weights of a layer's eliminated units to 0."""
     with torch.no_grad():
         for unit in np.flatnonzero(~keep):
             if isinstance(module, torch.nn.Linear):
@@ -62,7 +69,6 @@ def masked_model(model, layer, keep):
                 module.weight[group * n_in : (group + 1) * n_in, channel] = 0
             else:
                 module.weight[unit] = 0
-    return model
 
 
 def similarity(a, b):

@@ -9,7 +9,7 @@ from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, compare, explain
 from tests import guard
-from tests.conftest import classes, gradient, inputs, table_model
+from tests.small_models import classes, gradient, inputs, table_model
 from tests.snapshots import ModelSnapshot, ProcessSnapshot
 
 X, Y = inputs(2, 6), classes(2)

@@ -36,8 +36,9 @@ def parameter_names(cls: type, method: str) -> list[str]:
 
 def check_keywords(given: dict[str, Any], cls: type, method: str) -> None:
     """Raise ValueError for a keyword that a method does not take."""
+    known = parameter_names(cls, method) if given else []
     for name in given:
-        check_known("keyword", name, parameter_names(cls, method))
+        check_known("keyword", name, known)
 
 
 def check_integer(name: str, value: object, least: int, most: int, otherwise: str = "") -> None:

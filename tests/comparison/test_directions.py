@@ -12,7 +12,7 @@ from quantus_senc.comparison.directions import _CONFIRMED, _CORRECTED, category,
 from quantus_senc.comparison.quantus_corrections import FaithfulnessCorrelation, SmoothMPRT
 from quantus_senc.comparison.quantus_metrics import curve_area, mean_drop
 from quantus_senc.comparison.quantus_per_image import PerImage
-from tests.conftest import image_model
+from tests.small_models import image_model
 
 SIDE, N = 16, 8
 QUIET = {"disable_warnings": True}

@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 from quantus_senc import Comparison
 from tests.comparisons import METHODS, METRICS, comparison, examples, scattered, typical
 
+pytestmark = pytest.mark.xdist_group("report")  # one process makes the page that they look at
 EVIL = '<script>alert("1")</script>'
 APART = {"td", "th", "tr", "small"}
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -17,7 +17,7 @@ from quantus_senc import (
     explain_random,
     explain_sobel,
 )
-from tests.conftest import classes, image_model, inputs, table_model
+from tests.small_models import classes, image_model, inputs, table_model
 
 X, Y = torch.tensor(inputs(6, 3, 8, 8)), torch.tensor(classes(6))
 

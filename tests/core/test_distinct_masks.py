@@ -7,7 +7,7 @@ import torch
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from quantus_senc.core.distinct_masks import first_occurrences, mask_keys
 from tests import philox, reference
-from tests.conftest import classes, gradient, image_model, inputs, table_model
+from tests.small_models import classes, gradient, image_model, inputs, table_model
 
 
 def test_keys_are_equal_for_equal_masks_alone():
@@ -58,16 +58,16 @@ def test_features_at_the_baseline_make_no_masked_images(estimator, tolerance):
 def test_scores_of_masks_that_repeat_are_those_of_a_loop():
     model, x, y = table_model(), inputs(2, 6), classes(2)
     x[1, :4] = 0.0
-    metric = DataSensitivityConsistency(300, 0.8, disable_warnings=True)
+    metric = DataSensitivityConsistency(150, 0.8, disable_warnings=True)
     scores = metric(model, x, y, explain_func=gradient)
 
     def explain(x, y):
         return gradient(model, x[None], np.array([y]))[0].numpy()
 
     for image, record in enumerate(metric.sensitivities):
-        masks = philox.keep_masks(42, image, 300, 6)
+        masks = philox.keep_masks(42, image, 150, 6)
         prediction, explanation, score = reference.data_senc(
-            model, x[image], y[image], np.arange(6), explain, masks, tie_tolerance=reference.rounding(300, 0.8, 6)
+            model, x[image], y[image], np.arange(6), explain, masks, tie_tolerance=reference.rounding(150, 0.8, 6)
         )
         np.testing.assert_allclose(record.prediction, prediction, rtol=1e-5)
         np.testing.assert_allclose(record.explanation, explanation, rtol=1e-5)
@@ -125,9 +125,9 @@ def test_random_methods_draw_anew_for_every_masked_model():
         seen[0] += len(inputs)
         return torch.rand(inputs.shape, generator=generator)
 
-    metric = ParameterSensitivityConsistency(300, layers="first_conv", disable_warnings=True)
+    metric = ParameterSensitivityConsistency(150, layers="first_conv", disable_warnings=True)
     metric(image_model(), inputs(2, 1, 8, 8), classes(2), explain_func=draw)  # four units: 16 masks
-    assert seen[0] >= 300 * 2
+    assert seen[0] >= 150 * 2
 
 
 @pytest.mark.parametrize("seed", range(8))

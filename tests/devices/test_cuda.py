@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, compare, explain
-from tests.conftest import classes, inputs
 from tests.devices.conftest import NAME
 from tests.devices.test_whole import GRID, network, on
+from tests.small_models import classes, inputs
 
 pytestmark = [pytest.mark.cuda, pytest.mark.skipif(not NAME.startswith("cuda"), reason="for CUDA alone")]
 SALIENCY = {"explain_func": explain, "explain_func_kwargs": {"method": "Saliency"}}
@@ -30,7 +30,7 @@ def data_scores(model, x, y, **more):
 
 @pytest.fixture
 def model(device):
-    return on(device, network("ResNet18"))
+    return on(device, network("ResNet10"))
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsist
 from quantus_senc.controls import CONTROLS
 from quantus_senc.explainers.methods import METHODS
 from tests import networks
-from tests.conftest import classes, image_model, inputs, series_model, table_model
 from tests.explainers.models import QUIET
+from tests.small_models import classes, image_model, inputs, series_model, table_model
 
 pytestmark = [pytest.mark.cuda, *QUIET]
 NETWORKS = {
     "CNN": networks.PlainCNN,
-    "ResNet18": networks.ResNet18,
+    "ResNet10": networks.ResNet10,
     "MobileNetV3": networks.MobileNetV3,
     "transformer": networks.VisionTransformer,
     "functional": networks.Functional,
@@ -110,7 +110,7 @@ def test_parameter_senc(device, kind, estimator):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_data_senc_of_a_network(device, method):
-    model, x, y = network("ResNet18"), inputs(3, 3, 16, 16), classes(3)
+    model, x, y = network("ResNet10"), inputs(3, 3, 16, 16), classes(3)
     layer = {"layer": "layer1"} if method == "GradCAM" else {}
     explaining = {"explain_func": explain, "explain_func_kwargs": {"method": method, **layer}}
     metric = {"n_masks": 100, "disable_warnings": True, **GRID}

@@ -15,7 +15,7 @@ QUIET = [
 
 NETWORKS = {
     "CNN": networks.PlainCNN,
-    "ResNet18": networks.ResNet18,
+    "ResNet10": networks.ResNet10,
     "MobileNetV3": networks.MobileNetV3,
     "transformer": networks.VisionTransformer,
     "functional": networks.Functional,

@@ -31,15 +31,15 @@ CAPTUM = {
 def canonized_by_hand(name, model, method):
     if name == "MobileNetV3":
         return networks.canonical_mobilenet(model, method == "LRP")
-    return {"CNN": networks.canonical_plain, "ResNet18": networks.canonical_resnet}[name](model)
+    return {"CNN": networks.canonical_plain, "ResNet10": networks.canonical_resnet}[name](model)
 
 
 @pytest.mark.parametrize("method", list(CAPTUM))
-@pytest.mark.parametrize("name", ["CNN", "ResNet18", "MobileNetV3"])
+@pytest.mark.parametrize("name", ["CNN", "ResNet10", "MobileNetV3"])
 def test_maps_are_those_of_a_model_written_for_captum(name, method, x, y):
     model = network(name)
     canonical = canonized_by_hand(name, model, method)
-    if (name, method) == ("ResNet18", "DeepLift"):  # of windows that overlap, Captum loses contributions
+    if (name, method) == ("ResNet10", "DeepLift"):  # of windows that overlap, Captum loses contributions
         model.maxpool = canonical.maxpool = nn.MaxPool2d(2)
     expected = CAPTUM[method](canonical, x.clone().requires_grad_(), y)
     maps = explain(model, x, y, method=method, reduce_axes=())
@@ -98,7 +98,7 @@ def test_layers_with_a_nonlinearity_of_their_own(method, x, y):
 
 
 def test_hook_that_the_copy_would_not_call_is_an_error(x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     with model.layer1.register_forward_hook(lambda module, args, output: 2 * output):
         with pytest.raises(ValueError, match=r"module 'layer1' \(Sequential\) has hooks"):
             explain(model, x, y, method="DeepLift")
@@ -159,7 +159,7 @@ def test_modules_without_a_rule_of_deep_lift_are_named(x, y):
 
 @pytest.mark.parametrize("method", CANONIZED)
 def test_what_only_distributes_a_model_is_looked_through(method, x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     expected = explain(model, x, y, method=method)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -269,7 +269,7 @@ def interrupt(copy):
 
 
 def test_remains_of_an_interrupted_method_are_removed(x):
-    model = network("ResNet18")
+    model = network("ResNet10")
     copy = canonize(model, x, "DeepLift")
     before = snapshot(copy.traced.network)
     with pytest.raises(RuntimeError, match="interrupted"):
@@ -281,7 +281,7 @@ def test_remains_of_an_interrupted_method_are_removed(x):
 
 @pytest.mark.parametrize("method", [*CANONIZED, "GradCAM"])
 def test_hooks_see_no_other_passes_than_those_of_the_method(method, x, y):
-    model, n_samples = network("ResNet18"), []
+    model, n_samples = network("ResNet10"), []
     with model.conv1.register_forward_hook(lambda module, args, output: n_samples.append(len(output))):
         explain(model, x, y, method=method)
     assert set(n_samples) <= {len(x), 2 * len(x)}  # inputs, and inputs with baselines
@@ -289,7 +289,7 @@ def test_hooks_see_no_other_passes_than_those_of_the_method(method, x, y):
 
 
 def test_hooks_stay_in_their_order_and_are_called_again(x, y):
-    model, calls = network("ResNet18"), []
+    model, calls = network("ResNet10"), []
     for name in ("first", "second"):
         model.conv1.register_forward_hook(lambda module, args, output, name=name: calls.append(name))
     explain(model, x, y, method="DeepLift")

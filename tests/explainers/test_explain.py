@@ -47,7 +47,7 @@ def test_every_method_of_the_paper_explains_every_network(name, method, x, y):
 
 
 @pytest.mark.parametrize("method", list(METHODS))
-@pytest.mark.parametrize("name", ["ResNet18", "MobileNetV3"])
+@pytest.mark.parametrize("name", ["ResNet10", "MobileNetV3"])
 def test_model_is_not_altered(name, method, x, y):
     model = network(name)
     model.train()
@@ -58,7 +58,7 @@ def test_model_is_not_altered(name, method, x, y):
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_model_is_not_altered_when_captum_raises(method, x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     explain(model, x, y, method=method)
     before = snapshot(model)
     with pytest.raises(Exception, match=r"out of bounds|out of range|index"):
@@ -71,18 +71,18 @@ def test_model_is_not_altered_when_captum_raises(method, x, y):
 def test_parameter_senc_by_hooks_and_by_zeroed_weights(method, x, y):
     scores = {}
     for strategy in ("hooks", "weights"):
-        senc = ParameterSensitivityConsistency(40, 0.5, layers="first_conv", strategy=strategy)
+        senc = ParameterSensitivityConsistency(20, 0.5, layers="first_conv", strategy=strategy)
         scores[strategy] = senc(
-            network("ResNet18"), x.numpy(), y.numpy(), explain_func=explain, explain_func_kwargs={"method": method}
+            network("ResNet10"), x.numpy(), y.numpy(), explain_func=explain, explain_func_kwargs={"method": method}
         )
     np.testing.assert_allclose(scores["hooks"], scores["weights"], atol=1e-6)
 
 
 def test_in_an_evaluation_beside_quantus(x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     senc = DataSensitivityConsistency(20, segment_func="grid", segment_func_kwargs={"patch_size": 4})
     results = quantus.evaluate(
-        {"SenC": senc, "Correlation": quantus.FaithfulnessCorrelation(return_aggregate=False, subset_size=50)},
+        {"SenC": senc, "Correlation": quantus.FaithfulnessCorrelation(return_aggregate=False, subset_size=50, nr_runs=10)},
         {"DeepLift": explain, "random": explain_random},
         model,
         x.numpy(),
@@ -195,7 +195,7 @@ def test_smooth_grad_is_a_mean_of_saliency_over_noise_that_is_the_same_for_every
 )
 def test_wrong_arguments(kwargs, message, x, y):
     with pytest.raises(ValueError, match=message):
-        explain(network("ResNet18"), x, y, **kwargs)
+        explain(network("ResNet10"), x, y, **kwargs)
 
 
 @pytest.mark.parametrize("method", list(METHODS))

@@ -11,7 +11,7 @@ pytestmark = QUIET
 
 
 def test_grad_cam_by_the_formula(x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     seen = {}
     with model.layer2.register_forward_hook(lambda module, args, output: seen.update(output=output)):
         score = model(x).gather(1, y[:, None]).sum()
@@ -30,9 +30,9 @@ def test_grad_cam_by_the_formula(x, y):
 
 
 def test_grad_cam_takes_the_last_convolution_that_is_called(x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     torch.testing.assert_close(
-        explain(model, x, y, method="GradCAM"), explain(model, x, y, method="GradCAM", layer="layer4.1.conv2")
+        explain(model, x, y, method="GradCAM"), explain(model, x, y, method="GradCAM", layer="layer4.0.downsample.0")
     )
 
 
@@ -115,7 +115,7 @@ def test_grad_cam_of_what_has_no_places():
 
 
 def test_layer_that_is_never_called(x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     model.unused = nn.Conv2d(3, 3, 3)
     with pytest.raises(ValueError, match="layer='unused' is never called"):
         explain(model, x, y, method="GradCAM", layer="unused")

@@ -148,7 +148,7 @@ class RefersToItself(nn.Module):
 
 
 @pytest.mark.unwatched("model")
-@pytest.mark.parametrize("make", [lambda: network("ResNet18"), lambda: RefersToItself().eval()])
+@pytest.mark.parametrize("make", [lambda: network("ResNet10"), lambda: RefersToItself().eval()])
 def test_nothing_refers_to_the_model_after_a_call(make, x, y):
     model = make()
     for method in METHODS:
@@ -172,7 +172,7 @@ def traces(monkeypatch):
 
 @pytest.mark.parametrize("method", [*CANONIZED, "GradCAM"])
 def test_model_is_traced_once_for_a_prepared_method(method, x, y, traces):
-    model = network("ResNet18")
+    model = network("ResNet10")
     expected = [explain(model, x, y, method=method) for _ in range(3)]
     assert len(traces) == 3
     prepared = explain.prepare(model=model, inputs=x[:1], method=method)
@@ -184,7 +184,7 @@ def test_model_is_traced_once_for_a_prepared_method(method, x, y, traces):
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_prepared_method_gives_the_same_maps(method, x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     prepared = explain.prepare(model, x.numpy(), method=method, reduce_axes=(), device="cpu")
     expected = explain(model, x, y, method=method, reduce_axes=())
     assert torch.equal(prepared(model, x, y), expected)
@@ -197,7 +197,7 @@ def test_prepared_method_gives_the_same_maps(method, x, y):
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_model_is_not_altered_by_a_prepared_method(method, x, y):
-    model = network("ResNet18").train()
+    model = network("ResNet10").train()
     before = snapshot(model)
     prepared = explain.prepare(model, x, method=method)
     assert snapshot(model) == before
@@ -211,7 +211,7 @@ def test_model_is_not_altered_by_a_prepared_method(method, x, y):
 
 @pytest.mark.parametrize("method", CANONIZED)
 def test_prepared_method_follows_weights_buffers_attributes_and_hooks(method, x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     prepared = explain.prepare(model, x, method=method)
 
     def check_changed(before):
@@ -264,7 +264,7 @@ def test_prepared_method_follows_tensors_that_are_replaced(method, x, y):
 
 @pytest.mark.parametrize("method", [*CANONIZED, "GradCAM"])
 def test_another_model_is_traced_anew(method, x, y, traces):
-    model, other = network("ResNet18"), network("CNN")
+    model, other = network("ResNet10"), network("CNN")
     prepared = explain.prepare(model, x, method=method)
     for _ in range(2):
         assert torch.equal(prepared(other, x, y), explain(other, x, y, method=method))
@@ -273,7 +273,7 @@ def test_another_model_is_traced_anew(method, x, y, traces):
 
 
 def test_other_keywords_than_those_prepared(x, y):
-    model = network("ResNet18")
+    model = network("ResNet10")
     prepared = explain.prepare(model, x, method="DeepLift", baseline=0.5)
     assert torch.equal(prepared(model, x, y), explain(model, x, y, method="DeepLift", baseline=0.5))
     assert torch.equal(prepared(model, x, y, baseline=x[:1]), explain(model, x, y, method="DeepLift", baseline=x[:1]))
@@ -295,7 +295,7 @@ def test_other_keywords_than_those_prepared(x, y):
 )
 def test_wrong_arguments_are_an_error_at_the_preparation(kwargs, message, x):
     with pytest.raises(ValueError, match=message):
-        explain.prepare(network("ResNet18"), x, **kwargs)
+        explain.prepare(network("ResNet10"), x, **kwargs)
 
 
 def test_wrong_arguments_of_a_prepared_method(x, y):

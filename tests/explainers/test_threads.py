@@ -55,7 +55,7 @@ def table():
 
 @pytest.mark.parametrize("method", CANONIZED)
 def test_model_runs_while_another_is_traced(method, table, x):
-    other = network("ResNet18")
+    other = network("ResNet10")
     expected = other(x)
     for _ in range(N_RUNS):
         traced = Waiting().eval()
@@ -71,7 +71,7 @@ def test_model_runs_while_another_is_traced(method, table, x):
 
 
 def test_models_are_traced_at_the_same_time(x, y):
-    models = [network("ResNet18"), network("functional")]
+    models = [network("ResNet10"), network("functional")]
     expected = [explain(model, x, y, method="DeepLift") for model in models]
     start = threading.Barrier(len(models))
 

@@ -129,16 +129,16 @@ def check(case):
         assert sum(f"is NaN for {n} of {len(scores)} images" in message for message in messages) == bool(n)
 
 
-@budget.cases(60, 3500, case=data_cases(list(methods.OF_USERS), double=True))
+@budget.cases(36, 3500, case=data_cases(list(methods.OF_USERS), double=True))
 def test_methods_of_users(case):
     check(case)
 
 
-@budget.cases(8, 1500, case=data_cases(list(methods.OF_EXPLAIN), double=True))
+@budget.cases(6, 1500, case=data_cases(list(methods.OF_EXPLAIN), double=True))
 def test_methods_of_explain(case):
     check(case)
 
 
-@budget.cases(6, 500, case=data_cases(list(methods.OF_QUANTUS), double=False))
+@budget.cases(4, 500, case=data_cases(list(methods.OF_QUANTUS), double=False))
 def test_methods_of_quantus(case):
     check(case)

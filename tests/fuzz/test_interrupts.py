@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, compare, explain
-from tests.conftest import inputs
 from tests.fuzz import budget
 from tests.fuzz.interrupts import interrupted
+from tests.small_models import inputs
 from tests.snapshots import ModelSnapshot, ProcessSnapshot
 
 X, Y = inputs(2, 1, 6, 6), np.array([0, 2])

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
-from tests.conftest import gradient, inputs, table_model
 from tests.fuzz import budget
+from tests.small_models import gradient, inputs, table_model
 
 X, Y = inputs(4, 6), np.array([0, 1, 2, 0])
 METRICS = {

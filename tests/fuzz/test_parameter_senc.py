@@ -109,17 +109,17 @@ def check(case):
             assert sum(f"is NaN for {n} of {total} pairs" in message for message in messages) == bool(n)
 
 
-@budget.cases(24, 2500, case=parameter_cases(list(methods.OF_USERS), double=True))
+@budget.cases(16, 2500, case=parameter_cases(list(methods.OF_USERS), double=True))
 def test_methods_of_users(case):
     check(case)
 
 
-@budget.cases(4, 1500, case=parameter_cases(list(methods.OF_EXPLAIN), double=True))
+@budget.cases(3, 1500, case=parameter_cases(list(methods.OF_EXPLAIN), double=True))
 def test_methods_of_explain(case):
     check(case)
 
 
-@budget.cases(6, 500, case=parameter_cases(list(methods.OF_QUANTUS), double=False))
+@budget.cases(4, 500, case=parameter_cases(list(methods.OF_QUANTUS), double=False))
 def test_methods_of_quantus(case):
     check(case)
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from quantus_senc import DataSensitivityConsistency
-from tests.conftest import classes, gradient, image_model, inputs, table_model
+from tests.small_models import classes, gradient, image_model, inputs, table_model
 
 PARAMETERS = [
     ({"n_masks": 1}, "n_masks=1 must be an integer from 2"),

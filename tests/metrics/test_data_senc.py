@@ -1,6 +1,7 @@
 """Data SenC against the paper's loop, and what it promises about batches, images and models."""
 
 import copy
+import functools
 import pickle
 import random
 import warnings
@@ -13,8 +14,8 @@ from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, explain, explain_random
 from tests import philox, reference
-from tests.conftest import classes, explain_one, gradient, image_model, inputs, series_model, table_model
 from tests.networks import PlainCNN
+from tests.small_models import classes, explain_one, gradient, image_model, inputs, series_model, table_model
 
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 3}}
 CASES = {
@@ -55,13 +56,19 @@ def test_equals_algorithm_1(case, baseline):
             assert record.top_k_agreement(k) == reference.top_k_agreement(prediction, explanation, k)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 7, 64])
-@pytest.mark.parametrize("max_batch_size", [1, 7, 64, "auto"])
+@functools.cache
+def five_images(explain_func, batch_size=64, max_batch_size="auto"):
+    call = {"batch_size": batch_size}
+    return run(image_model(), inputs(5, 1, 8, 8), classes(5), explain_func, max_batch_size=max_batch_size, call=call, **GRID)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "max_batch_size"), [(1, 7), (1, "auto"), (2, 1), (2, 64), (7, 7), (7, "auto"), (64, 1), (64, 64)]
+)
 @pytest.mark.parametrize("explain_func", [gradient, explain_random])
 def test_batch_sizes_change_nothing(batch_size, max_batch_size, explain_func):
-    model, x, y = image_model(), inputs(5, 1, 8, 8), classes(5)
-    expected, scores = run(model, x, y, explain_func, **GRID)
-    found, others = run(model, x, y, explain_func, max_batch_size=max_batch_size, call={"batch_size": batch_size}, **GRID)
+    expected, scores = five_images(explain_func)
+    found, others = five_images(explain_func, batch_size, max_batch_size)
     np.testing.assert_allclose(others, scores, atol=1e-12)
     for a, b in zip(expected.sensitivities, found.sensitivities, strict=True):
         np.testing.assert_allclose(a.explanation, b.explanation, rtol=1e-5, atol=1e-6)

@@ -1,6 +1,7 @@
 """Two estimators of one limit: what they compute, how sure they are, and when they stop."""
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from quantus_senc.core.estimators import N_BLOCKS
 from quantus_senc.core.mask_loop import MaskRun, Unperturbed
 from quantus_senc.core.plan import Plan
 from tests import estimates, philox, reference
-from tests.conftest import classes, gradient, image_model, inputs
+from tests.small_models import classes, gradient, image_model, inputs
 
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 3}}  # 9 features of 8 x 8
 QUARTERS = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 4}}
@@ -71,6 +72,7 @@ def weights_of_every_mask():
     return [own_weights(record, image, philox.every_mask(9)) for image, record in enumerate(metric.sensitivities)]
 
 
+@pytest.mark.xdist_group("every mask")  # one process runs the loop
 @pytest.mark.parametrize("mask_rate", [0.2, 0.8])
 @pytest.mark.parametrize("estimator", ["paper", "regression"])
 def test_every_mask_is_the_limit(mask_rate, estimator, weights_of_every_mask):
@@ -239,14 +241,15 @@ def test_masks_until_the_error_is_small(run, estimator):
     assert min(used) < 3000
     for count, error in zip(used, metric.standard_errors, strict=True):
         assert error <= tolerance or count == 3000
-    for image in range(3):  # each is what as many masks alone would have given
-        _, alone = run(**{**given, "n_masks": used[image]})
-        assert alone[image] == pytest.approx(scores[image])
-    for batch_size, max_batch_size in [(1, 64), (2, 1000)]:
-        others, found = run(tolerance=tolerance, max_batch_size=max_batch_size, call={"batch_size": batch_size}, **given)
-        np.testing.assert_allclose(found, scores)
-        np.testing.assert_allclose(others.standard_errors, metric.standard_errors, atol=1e-4)  # passes round otherwise
-        assert [record.n_masks for record in records(others)] == used
+    for count in set(used):  # each is what as many masks alone would have given
+        _, alone = run(**{**given, "n_masks": count})
+        assert [one for one, n in zip(alone, used, strict=True) if n == count] == pytest.approx(
+            [one for one, n in zip(scores, used, strict=True) if n == count]
+        )
+    others, found = run(tolerance=tolerance, max_batch_size=64, call={"batch_size": 2}, **given)
+    np.testing.assert_allclose(found, scores)
+    np.testing.assert_allclose(others.standard_errors, metric.standard_errors, atol=1e-4)  # passes round otherwise
+    assert [record.n_masks for record in records(others)] == used
 
 
 @pytest.mark.parametrize("strategy", ["weights", "hooks"])
@@ -398,6 +401,7 @@ def test_dead_features_are_tied_in_double_precision_too():
         assert record.prediction[4:].max() - record.prediction[4:].min() <= record.tie_tolerance[0]
 
 
+@functools.cache
 class Tables:
     """Made-up weights for every mask: linear, with interactions, of m features."""
 
@@ -406,7 +410,7 @@ class Tables:
         self.masks = philox.every_mask(m)
         linear, pairs = rng.normal(size=(2, m)), rng.normal(size=(2, m, m)) * 0.5
         triples = np.prod([self.masks[:, rng.integers(m, size=12)] for _ in range(3)], axis=0)
-        self.weights = linear @ self.masks.T + np.einsum("wab,ka,kb->wk", pairs, self.masks, self.masks)
+        self.weights = linear @ self.masks.T + ((self.masks @ pairs) * self.masks).sum(-1)
         self.weights += rng.normal(size=(2, 12)) @ triples.T
 
     def score(self, **parameters):
@@ -442,7 +446,7 @@ def test_deviations_are_those_of_fits_without_a_block(estimator, n_masks, pairs)
         np.testing.assert_allclose(deviations[block], expected, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize(("n_masks", "tolerance"), [(60, None), (200, None), (800, None), (5000, 0.05)])
+@pytest.mark.parametrize(("n_masks", "tolerance"), [(60, None), (800, None), (5000, 0.05)])
 def test_two_standard_errors_cover_the_limit(n_masks, tolerance):
     covered, ratio = [], []
     for number in range(40):
@@ -463,7 +467,7 @@ def test_random_maps_score_zero_on_average_and_fixed_ones_nothing():
         metric = DataSensitivityConsistency(200, mask_rate, estimator="regression", **GRID)
         scores = np.array(metric(MODEL, x, y, explain_func=explain_random))
         assert abs(scores.mean()) <= 2 * scores.std(ddof=1) / np.sqrt(40)
-        scores = metric(MODEL, x, y, explain_func=lambda model, inputs, targets: inputs * 0 + torch.arange(8.0))
+        scores = metric(MODEL, x[:3], y[:3], explain_func=lambda model, inputs, targets: inputs * 0 + torch.arange(8.0))
         assert np.isnan(scores).all()
 
 

@@ -3,7 +3,7 @@
 import gc
 import warnings
 import weakref
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import torch
 import quantus_senc
 from quantus_senc import DataSensitivityConsistency, explain_random
 from tests import philox
-from tests.conftest import classes, gradient, image_model, inputs, table_model
+from tests.small_models import classes, gradient, image_model, inputs, table_model
 
 X, Y = np.abs(inputs(4, 1, 8, 8)), classes(4)
 GRID = {"n_masks": 40, "segment_func": "grid", "segment_func_kwargs": {"patch_size": 3}}
@@ -29,9 +29,10 @@ def n_explained(n_masks=40, n_features=9):
     return SECOND_LOOK + METHOD_CHECK + sum(philox.n_distinct(42, image, n_masks, n_features) for image in range(4))
 
 
-def direct(method, **kwargs):
+@cache
+def direct(method):
     metric = DataSensitivityConsistency(**GRID, disable_warnings=True)
-    return metric(image_model(), X, Y, explain_func=quantus.explain, explain_func_kwargs={"method": method, **kwargs})
+    return metric(image_model(), X, Y, explain_func=quantus.explain, explain_func_kwargs={"method": method})
 
 
 def evaluate(xai_methods, explain_func_kwargs=None, metrics=None, **kwargs):
@@ -88,8 +89,7 @@ def test_the_same_object_twice():
     assert first == second
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64])
-@pytest.mark.parametrize("max_batch_size", [1, 7, 64])
+@pytest.mark.parametrize(("batch_size", "max_batch_size"), [(1, 7), (7, 64), (64, 1)])
 def test_batch_sizes(batch_size, max_batch_size):
     metrics = {"SenC": DataSensitivityConsistency(**GRID, max_batch_size=max_batch_size)}
     call_kwargs = {"sizes": {"batch_size": batch_size}}

@@ -9,8 +9,8 @@ import torch
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from quantus_senc.core.perturb import baseline_values
 from tests import philox
-from tests.conftest import classes, gradient, image_model, inputs
 from tests.metrics.test_arguments import Loud, silent
+from tests.small_models import classes, gradient, image_model, inputs
 
 MODEL, X, Y = image_model(), inputs(6, 1, 8, 8), classes(6)
 X[4, 0, :4] = 0  # features that a baseline of 0 does not change

@@ -10,9 +10,9 @@ from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from tests import philox, reference
-from tests.conftest import classes, gradient, inputs
+from tests.small_models import classes, gradient, inputs
 
-N_MASKS = 40
+N_MASKS = 24
 LABELS = np.arange(16).reshape(4, 4) // 4
 
 
@@ -149,5 +149,5 @@ def test_a_method_that_does_something_else_in_large_passes():
 
 def test_parameter_senc_says_it_too():
     metric = ParameterSensitivityConsistency(N_MASKS, layers="first_conv")
-    with pytest.warns(UserWarning, match="Parameter Sensitivity Consistency: .* up to 80 passes instead of 1"):
+    with pytest.warns(UserWarning, match="Parameter Sensitivity Consistency: .* up to 48 passes instead of 1"):
         metric(BatchStatistics().eval(), inputs(2, 1, 4, 4), classes(2), explain_func=gradient)

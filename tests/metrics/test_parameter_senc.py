@@ -1,6 +1,7 @@
 """Parameter SenC against copies of the model with zeroed weights, and which way is taken to its score."""
 
 import copy
+import functools
 import warnings
 
 import numpy as np
@@ -15,7 +16,7 @@ from benchmarks.models import Block
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_random
 from quantus_senc.metrics.units import zeroed_weights
 from tests import philox, reference
-from tests.conftest import classes, gradient, inputs, table_model
+from tests.small_models import classes, gradient, inputs, table_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -141,22 +142,25 @@ def test_equals_algorithm_2_by_hooks(name, method):
     # In double precision, because in single some attributions differ by no more than rounding, whose order is anybody's.
     model, x, y = copy.deepcopy(model).double(), inputs(2, *shape).astype(np.float64), classes(2)
     explain_func = method_for(method, name)
-    metric, scores = run(model, x, y, explain_func, layers=layers, mask_rate=0.5, max_batch_size=16)
+    metric, scores = run(model, x, y, explain_func, layers=layers, mask_rate=0.5, n_masks=8, max_batch_size=12)
     assert list(scores) == layers
     assert set(names(metric).values()) == {"hooks"}, metric.strategies
-    for layer in layers:
-        for image, record in enumerate(metric.sensitivities[layer]):
-            prediction, explanation, score = expected_of(
-                model, x[image], y[image], explain_func, layer,
-                n_units=len(record.prediction), seed=42, n_masks=12, mask_rate=0.5,
-            )  # fmt: skip
-            np.testing.assert_allclose(record.prediction, prediction, rtol=1e-5)
-            np.testing.assert_allclose(record.explanation, explanation, rtol=1e-5, atol=1e-5)
-            np.testing.assert_allclose(scores[layer][image], score, atol=1e-5, equal_nan=True)
+    for place, layer in enumerate(layers):
+        image = place % 2  # an image a layer, in turns
+        record = metric.sensitivities[layer][image]
+        prediction, explanation, score = expected_of(
+            model, x[image], y[image], explain_func, layer,
+            n_units=len(record.prediction), seed=42, n_masks=8, mask_rate=0.5,
+        )  # fmt: skip
+        np.testing.assert_allclose(record.prediction, prediction, rtol=1e-5)
+        np.testing.assert_allclose(record.explanation, explanation, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(scores[layer][image], score, atol=1e-5, equal_nan=True)
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("method", ["Saliency", "IntegratedGradients", "SmoothGrad"])
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("cnn", "SmoothGrad"), ("resnet", "IntegratedGradients"), ("cnn 1d", "Saliency"), ("mlp", "IntegratedGradients")],
+)
 def test_hooks_and_weights_agree(name, method):
     model, shape, layers, _ = MODELS[name]
     x, y = inputs(3, *shape), classes(3)
@@ -201,12 +205,15 @@ def test_convolutions_in_one_and_three_dimensions(dims, shape):
     np.testing.assert_allclose(*both, atol=1e-12)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 64])
-@pytest.mark.parametrize("max_batch_size", [1, 7, 64, "auto"])
+@functools.cache
+def three_images(batch_size=64, max_batch_size="auto"):
+    call = {"batch_size": batch_size}
+    return run(CNN().eval(), inputs(3, 1, 8, 8), classes(3), max_batch_size=max_batch_size, call=call)[1]
+
+
+@pytest.mark.parametrize(("batch_size", "max_batch_size"), [(1, 7), (1, "auto"), (2, 1), (2, 64), (64, 7), (64, 64)])
 def test_batch_sizes_change_nothing(batch_size, max_batch_size):
-    model, x, y = CNN().eval(), inputs(3, 1, 8, 8), classes(3)
-    _, expected = run(model, x, y)
-    _, scores = run(model, x, y, max_batch_size=max_batch_size, call={"batch_size": batch_size})
+    expected, scores = three_images(), three_images(batch_size, max_batch_size)
     assert list(scores) == list(expected) == ["conv1", "conv2", "fc1", "fc2"]
     np.testing.assert_allclose(list(scores.values()), list(expected.values()), atol=1e-12)
 

@@ -8,10 +8,10 @@ import torch
 
 from benchmarks.second_device import DEVICE, DeviceTensor, SecondDevice, to_second_device
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain
-from tests.conftest import classes, gradient, image_model, inputs
 from tests.explainers.models import QUIET
+from tests.small_models import classes, gradient, image_model, inputs
 
-pytestmark = QUIET
+pytestmark = [*QUIET, pytest.mark.xdist_group("transfers")]  # one process makes the runs that they look at
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 2}}
 METRICS = {
     "data": lambda **more: DataSensitivityConsistency(60, disable_warnings=True, **GRID, **more),

@@ -8,8 +8,8 @@ from torch import nn
 from quantus_senc import ParameterSensitivityConsistency, explain
 from quantus_senc.metrics.hook_check import HookCheck
 from quantus_senc.model.layers_once import LayersOnce
-from tests.conftest import classes, gradient, inputs
 from tests.metrics.test_parameter_senc import CNN, METHODS, ResNet, grad_cam
+from tests.small_models import classes, gradient, inputs
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -46,11 +46,14 @@ EXPLAINERS = [*(name for name in METHODS if name != "LayerGradCam"), "cam before
 
 
 @pytest.mark.unwatched("generators")
-@pytest.mark.parametrize("method", EXPLAINERS)
-@pytest.mark.parametrize(("network", "layer"), [(CNN, "fc2"), (ResNet, "block2.conv2")])
+@pytest.mark.parametrize(
+    ("network", "layer", "method"),
+    [
+        *((CNN, "fc2", method) for method in EXPLAINERS),
+        *((ResNet, "block2.conv2", method) for method in EXPLAINERS if method not in ("InputXGradient", "NoiseTunnel", "LRP")),
+    ],
+)
 def test_sensitivities_are_those_of_zeroed_weights_and_of_hooks_alone(monkeypatch, network, layer, method):
-    if network is ResNet and method == "LRP":
-        pytest.skip("Captum has no rule for functional addition")
     model, x = network().double().eval(), inputs(2, 1, 8, 8).astype(np.float64)
     cams = {"cam before": ("conv1", "block1.conv2"), "cam after": ("conv2", "block2.conv2")}
     if method in cams:

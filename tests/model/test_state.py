@@ -11,7 +11,7 @@ from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from quantus_senc.model.state import preserving
-from tests.conftest import classes, gradient, image_model, inputs
+from tests.small_models import classes, gradient, image_model, inputs
 
 X, Y = inputs(3, 1, 8, 8), classes(3)
 GRID = {"n_masks": 20, "segment_func": "grid", "segment_func_kwargs": {"patch_size": 3}, "max_batch_size": 16}

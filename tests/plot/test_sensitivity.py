@@ -15,7 +15,7 @@ from scipy.stats import rankdata, sem
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_random, plot
 from quantus_senc.plot.style import RANK_COLOURS, look
-from tests.conftest import classes, gradient, image_model, inputs
+from tests.small_models import classes, gradient, image_model, inputs
 
 
 @pytest.mark.parametrize("channels", [1, 3])
