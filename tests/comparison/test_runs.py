@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from quantus_senc import Comparison, DataSensitivityConsistency, compare
 from quantus_senc.comparison import runs
-from tests.conftest import gradient, image_model, inputs
+from tests.small_models import gradient, image_model, inputs
 
 pytestmark = pytest.mark.xdist_group("runs")  # one process makes the comparison that they look at
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 2}}

@@ -9,7 +9,7 @@ import torch
 
 from quantus_senc import compare
 from tests.comparison.test_runs import Counting, X, Y, assert_same, settings
-from tests.conftest import gradient, image_model
+from tests.small_models import gradient, image_model
 
 pytestmark = pytest.mark.xdist_group("runs")
 
