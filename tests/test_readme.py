@@ -28,13 +28,15 @@ def test_every_block_runs(capsys, tmp_path, monkeypatch):
         assert text.count(written) == 1
         text = text.replace(written, smaller)
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     names = {}
     for block in blocks:
         exec(block, names)
     page = (tmp_path / "results" / "report.html").read_text()
     assert page.count("<img") == 7
     assert "GradCAM" in page
+    assert names["unfinished"].n_missing == 8
+    assert names["result"].n_missing == 0
     means = names["results"]
     assert set(means) == {"Saliency", "InputXGradient", "random"}
     assert list(names["scores"]["Saliency"]) == ["0", "3"]

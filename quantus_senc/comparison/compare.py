@@ -154,7 +154,7 @@ def compare(
         return Evaluation(model, x_batch[block.places], y_batch[block.places], numbers[block.places], block.seed(seed))
 
     def job(block: Block) -> Job:
-        in_folder = None if folder is None else Path(folder)
+        in_folder = None if folder is None else Path(folder).resolve()  # another process may be elsewhere
         is_first = block.number == min(description.blocks)
         parts = (method_by_name, metric_by_name, block.number, in_folder, retry_failed, is_first, threads_of(executor))
         return Job(evaluation(block), *parts)

@@ -15,7 +15,6 @@ from quantus_senc.metrics.derived import DerivedMetric
 from quantus_senc.model.arrays import host_array
 
 _DIGITS = 16  # of a hash, in hexadecimal
-_DEEPEST = 20  # collection within collections that is looked at
 
 
 def of_model(model: nn.Module) -> str:
@@ -48,44 +47,45 @@ def of_metric(metric: Any) -> str:
     return of_value(metric)
 
 
-def of_value(value: Any, within: tuple[int, ...] = ()) -> str:
+def of_value(value: Any, known: dict[int, Any] | None = None) -> str:
     """Plain values as they are, arrays by their hash, callables by their name, code and what they hold.
 
     Parameters
     ----------
-    within
-        The collections that the value is in.
+    known
+        What has been described before, by identity: it is not described again.
     """
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return repr(value)
     if isinstance(value, Tensor | np.ndarray | np.generic):
         return f"array {of_arrays(np.asarray(host_array(value)))}"
-    if id(value) in within or len(within) > _DEEPEST:
-        return "…"
-    within += (id(value),)
     if isinstance(value, nn.Module):
         return f"{_name(type(value))} {of_model(value)}"
+    known = {} if known is None else known
+    if id(value) in known:
+        return "…"
+    known[id(value)] = value  # which keeps it alive, so that nothing else has its identity
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{of_value(key, within)}: {of_value(item, within)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{of_value(key, known)}: {of_value(item, known)}' for key, item in value.items())}}}"
     if isinstance(value, set | frozenset):
-        return f"{{{', '.join(sorted(of_value(item, within) for item in value))}}}"
+        return f"{{{', '.join(sorted(of_value(item, known) for item in value))}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(of_value(item, within) for item in value)}]"
-    return _of_callable(value, within)
+        return f"[{', '.join(of_value(item, known) for item in value)}]"
+    return _of_callable(value, known)
 
 
-def _of_callable(value: Any, within: tuple[int, ...]) -> str:
+def _of_callable(value: Any, known: dict[int, Any]) -> str:
     """A function, a class, or an object of any other class."""
     if isinstance(value, functools.partial):
-        return f"partial({of_value([value.func, value.args, value.keywords], within)})"
+        return f"partial({of_value([value.func, value.args, value.keywords], known)})"
     if inspect.ismethod(value):
-        return f"{value.__func__.__qualname__} of {of_value(value.__self__, within)}"
+        return f"{value.__func__.__qualname__} of {of_value(value.__self__, known)}"
     if isinstance(value, type):
         return _name(value)
     if inspect.isroutine(value):
         held = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
-        return _name(value) + (f" with {of_value(held, within)}" if held else "")
-    return f"{_name(type(value))}({of_value(getattr(value, '__dict__', {}), within)})"
+        return _name(value) + (f" with {of_value(held, known)}" if held else "")
+    return f"{_name(type(value))}({of_value(getattr(value, '__dict__', {}), known)})"
 
 
 def _name(thing: Callable[..., Any]) -> str:

@@ -1,7 +1,7 @@
 """What a comparison is of: how its scores come about, for its tables of metrics and settings."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from quantus_senc.comparison.description import Description
 from quantus_senc.comparison.directions import category, direction
+from quantus_senc.comparison.failures import error_line
 from quantus_senc.comparison.fingerprints import of_metric, of_model, of_value
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.quantus_per_image import PerImage
@@ -66,7 +67,7 @@ def _described_methods(methods: Mapping[str, Method]) -> dict[str, dict[str, Any
         name: {
             "call": str(method),
             "control": method.is_control,
-            "fingerprint": of_value([method.explain_func, method.explain_func_kwargs]),
+            "fingerprint": _fingerprint(of_value, [method.explain_func, method.explain_func_kwargs]),
         }
         for name, method in methods.items()
     }
@@ -77,8 +78,15 @@ def _described_metrics(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for name, metric in metrics.items():
         better, why = direction(metric)
         words = {"category": category(metric), "direction": better, "why": why, "parameters": _constructor_call(metric)}
-        table[name] = words | {"fingerprint": of_metric(metric)}
+        table[name] = words | {"fingerprint": _fingerprint(of_metric, metric)}
     return table
+
+
+def _fingerprint(describe: Callable[[Any], str], value: Any) -> str:
+    try:
+        return describe(value)
+    except Exception as error:  # attributes of objects may raise anything when they are read
+        return f"unknown ({error_line(error)})"
 
 
 def _constructor_call(metric: Any) -> str:
