@@ -7,12 +7,14 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from quantus_senc.comparison.block_work import BlockWork
 from quantus_senc.comparison.blocks import Block, blocks_of
 from quantus_senc.comparison.cells import Evaluation
 from quantus_senc.comparison.collect import collected
+from quantus_senc.comparison.dataset_images import images_and_classes
 from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.fingerprints import of_arrays
 from quantus_senc.comparison.named_methods import DEFAULT_METHODS, named_methods
@@ -23,14 +25,13 @@ from quantus_senc.comparison.settings import described
 from quantus_senc.comparison.workers import Job, run_jobs, threads_of
 from quantus_senc.core.checks import check_inputs, check_integer
 from quantus_senc.metrics.image_batch import numbered
-from quantus_senc.model.arrays import host_array
 from quantus_senc.model.explained_model import n_classes
 
 
 def compare(
     model: nn.Module,
-    x_batch: ArrayLike | Tensor,
-    y_batch: ArrayLike | Tensor,
+    x_batch: ArrayLike | Tensor | Dataset | DataLoader,
+    y_batch: ArrayLike | Tensor | None = None,
     *,
     methods: str | Sequence[str] | Mapping[str, Any] = DEFAULT_METHODS,
     metrics: str | Sequence[str] | Mapping[str, Any] | None = None,
@@ -60,9 +61,11 @@ def compare(
     model
         Returns (B, classes).
     x_batch
-        Images (B, C, H, W), series (B, C, T) or tables (B, F); arrays or tensors.
+        Images (B, C, H, W), series (B, C, T) or tables (B, F); arrays or tensors. Or a dataset of pairs of image and class, of
+        which a block is read at a time, as it is of an array that is mapped to a file (`numpy.memmap`). Of a `DataLoader` only
+        the dataset is used.
     y_batch
-        The classes to explain, (B,).
+        The classes to explain, (B,). None for those of the dataset.
     methods
         Names of methods of `quantus_senc.explain` and of controls ("random", "fixed random", "blurred noise", "Sobel", "blob",
         "input"); or a dict from any names to such names, to keywords of `explain`, to an `explain_func`, or to a pair of
@@ -124,24 +127,24 @@ def compare(
     >>> result.summary()[["metric", "method"]].values.tolist()
     [['SenC', 'Saliency'], ['SenC', 'random'], ['MPRT', 'Saliency'], ['MPRT', 'random']]
     """
-    x_batch, y_batch = host_array(x_batch), host_array(y_batch)
-    check_inputs(model, x_batch, y_batch, None)
+    images, targets = images_and_classes(x_batch, y_batch)
+    check_inputs(model, images, targets, None)
     check_integer("block_size", block_size, 1, 2**63 - 1)
-    numbers = numbered(image_ids, len(x_batch))
+    numbers = numbered(image_ids, len(images))
     method_by_name = named_methods(methods)
     parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
-    metric_by_name = named_metrics(metrics, x_batch, model, n_classes=n_classes(model, x_batch, y_batch), **parameters)
+    metric_by_name = named_metrics(metrics, images, model, n_classes=n_classes(model, images, targets), **parameters)
     check_shard(shard, folder)
     blocks = blocks_of(numbers.tolist(), block_size)
     description = described(
-        model, x_batch, method_by_name, metric_by_name, parameters | {"block_size": block_size}, numbers.tolist()
+        model, images, method_by_name, metric_by_name, parameters | {"block_size": block_size}, numbers.tolist()
     )
     description.settings.update(notes or {})
     for block in blocks:
         places = block.places
-        description.blocks[block.number] = of_arrays(x_batch[places], y_batch[places], numbers[places].numpy())
+        description.blocks[block.number] = of_arrays(images[places], targets[places], numbers[places].numpy())
     first = blocks[0].places[0]
-    example = Examples(x_batch[first], int(y_batch[first])) if x_batch.ndim == 4 else None
+    example = Examples(images[first], int(targets[first])) if images.ndim == 4 else None
     run: Run = (
         MemoryRun(description, example)
         if folder is None
@@ -151,7 +154,7 @@ def compare(
     n_cells = len(method_by_name) * len(metric_by_name)
 
     def evaluation(block: Block) -> Evaluation:
-        return Evaluation(model, x_batch[block.places], y_batch[block.places], numbers[block.places], block.seed(seed))
+        return Evaluation(model, images[block.places], targets[block.places], numbers[block.places], block.seed(seed))
 
     def job(block: Block) -> Job:
         in_folder = None if folder is None else Path(folder).resolve()  # another process may be elsewhere

@@ -232,6 +232,58 @@ class Drawing:
         return np.random.random(len(x_batch))
 
 
+class Pairs(torch.utils.data.Dataset):
+    """Notes which images it is asked for."""
+
+    def __init__(self, images):
+        self.images, self.asked = images, []
+
+    def __len__(self):
+        return len(self.images[0])
+
+    def __getitem__(self, place):
+        self.asked.append(place)
+        return self.images[0][place], self.images[1][place].item()
+
+
+def test_datasets_are_read_by_blocks(model, images):
+    kwargs = {"methods": ["Saliency"], "metrics": ["SenC", "Faithfulness Correlation"], "block_size": 2, **FAST}
+    expected, pairs = compare(model, *images, **kwargs), Pairs(images)
+    result = compare(model, pairs, **kwargs)
+    pd.testing.assert_frame_equal(result.scores, expected.scores)
+    np.testing.assert_array_equal(result.examples.image, expected.examples.image)
+    assert pairs.asked[-4:] == [0, 1, 2, 3]
+    assert len(pairs.asked) == 2 + 3 * 4 + 1  # the first, then classes, fingerprints and blocks, and the example
+    loader = torch.utils.data.DataLoader(pairs, batch_size=3, shuffle=True)
+    pd.testing.assert_frame_equal(compare(model, loader, images[1], **kwargs).scores, expected.scores)
+
+
+def test_an_array_that_is_mapped_to_a_file(model, images, tmp_path):
+    np.save(tmp_path / "x.npy", images[0].numpy())
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    kwargs = {"methods": ["Saliency"], "metrics": ["SenC"], **FAST}
+    pd.testing.assert_frame_equal(compare(model, mapped, images[1], **kwargs).scores, compare(model, *images, **kwargs).scores)
+
+
+class Endless(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield torch.zeros(3, 12, 12), 0
+
+
+DATASETS = {
+    "a Endless without a length": Endless(),
+    "a TensorDataset of no items": torch.utils.data.TensorDataset(torch.zeros(0, 3), torch.zeros(0)),
+    "item 0 is a Tensor, not a pair": torch.utils.data.Subset([torch.zeros(3)], [0]),
+    "y_batch=None needs a dataset": torch.zeros(2, 3, 12, 12),
+}
+
+
+@pytest.mark.parametrize("message", DATASETS)
+def test_datasets_that_are_none(model, message):
+    with pytest.raises(ValueError, match=message):
+        compare(model, DATASETS[message], **FAST)
+
+
 def test_whole_blocks_have_the_scores_of_all_images(model, images):
     """Bit for bit, also by metrics that draw random numbers."""
     metrics = {name: name for name in ("SenC", "Top-3", "Faithfulness Correlation", "MPRT")} | {"drawn": Drawing()}

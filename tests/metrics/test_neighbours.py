@@ -137,7 +137,7 @@ def test_methods_that_treat_each_image_by_itself_share_passes(method):
 
 def test_a_method_that_does_something_else_in_large_passes():
     metric = DataSensitivityConsistency(N_MASKS, mask_rate=0.5, max_batch_size=64)
-    with pytest.warns(UserWarning, match="up to 40 passes instead of 1"):
+    with pytest.warns(UserWarning, match=f"up to {N_MASKS} passes instead of 1"):
         metric(
             SoftmaxAtTheEnd().eval(),
             inputs(1, 1, 4, 4),
