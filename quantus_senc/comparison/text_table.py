@@ -1,5 +1,6 @@
 """A comparison as text, for a terminal."""
 
+import numpy as np
 import pandas as pd
 
 from quantus_senc.comparison.result import Comparison
@@ -25,7 +26,7 @@ def text_table(comparison: Comparison) -> str:
 
 def text_report(comparison: Comparison) -> str:
     """The table of means with a heading, and the sentences of the verdict as a list."""
-    n_images = comparison.scores["image"].nunique()
+    n_images = comparison.scores.loc[np.isfinite(comparison.scores["score"]), "image"].nunique()
     heading = f"Mean over {n_images} images ± its standard error; * is the best:"
     sentences = "\n".join(f"- {sentence}" for sentence in comparison.verdict())
     return f"{heading}\n\n{text_table(comparison)}\n\n{sentences}\n"
