@@ -161,13 +161,14 @@ class FolderRun:
         Raises
         ------
         ValueError
-            If the folder holds other files, or a run that is of something else.
+            If the folder holds other files, or a run that is of something else, or that cannot be read.
         OSError
             If nothing can be written there.
         """
         path.mkdir(parents=True, exist_ok=True)
         with FileLock(path / f".{RUN}.lock"):
-            if fresh:
+            if fresh and (path / RUN).exists():
+                cls(path)  # raises an error for a folder that is not ours, of which nothing is deleted
                 shutil.rmtree(path / _CELLS, ignore_errors=True)
                 (path / RUN).unlink(missing_ok=True)
                 (path / _EXAMPLE).unlink(missing_ok=True)

@@ -318,6 +318,16 @@ def test_folders_that_are_none_of_ours(model, tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_a_fresh_start_deletes_nothing_that_is_not_ours(model, tmp_path):
+    (tmp_path / "cells" / "microscopy").mkdir(parents=True)
+    mine = [tmp_path / "cells" / "microscopy" / "mine.tif", tmp_path / "example.npz", tmp_path / "run.json"]
+    for file in mine:
+        file.write_text("{}")
+    with pytest.raises(ValueError, match="holds no description of a comparison"):
+        compare(model, X, Y, folder=tmp_path, fresh=True, **settings(metrics={"drawn": Drawing()}))
+    assert all(file.exists() for file in mine)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
