@@ -10,7 +10,7 @@ from quantus_senc.comparison.failures import error_line
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.data_senc import DataSensitivityConsistency
-from quantus_senc.metrics.derived import DerivedMetric
+from quantus_senc.metrics.derived import source_of
 
 
 class Store(Protocol):
@@ -89,7 +89,7 @@ class BlockWork:
         attribution = maps[0].sum(0) if maps.ndim == 4 else maps[0]
         self.store.keep_explanation(name, Explanation(time.perf_counter() - start, attribution))
         for metric_name, metric in self.metrics.items():
-            source, recorder, cell = _source(metric), self._recorder(metric), cells[metric_name]
+            source, recorder, cell = source_of(metric), self._recorder(metric), cells[metric_name]
             more = shared.get(source, {}) if isinstance(source, DataSensitivityConsistency) else {}
             if cell is None:
                 self.told(f"{name}: {metric_name}")
@@ -106,14 +106,9 @@ class BlockWork:
 
     def _recorder(self, metric: Any) -> SensitivityConsistency | None:
         """The metric whose records the cell of a metric keeps; None if it has none, or another cell keeps them."""
-        source = _source(metric)
+        source = source_of(metric)
         if not isinstance(source, SensitivityConsistency):
             return None
-        readers = [each for each in self.metrics.values() if _source(each) is source]
+        readers = [each for each in self.metrics.values() if source_of(each) is source]
         keeper = source if any(each is source for each in readers) else readers[0]
         return source if metric is keeper else None
-
-
-def _source(metric: Any) -> Any:
-    """The metric that a metric is derived from, or itself."""
-    return metric.metric if isinstance(metric, DerivedMetric) else metric

@@ -10,17 +10,15 @@ import numpy as np
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from quantus_senc.comparison.failures import error_line, reasons
+from quantus_senc.comparison.failures import Records, error_line, reasons
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.quantus_per_image import PerImage
-from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.derived import DerivedMetric
 from quantus_senc.model.arrays import copied, host_array, model_device
 from quantus_senc.model.state import preserving, seeded
 
 T = TypeVar("T")
-Records = list[Sensitivity] | dict[str, list[Sensitivity]]  # one an image; of parameter SenC, by layer
 
 
 @dataclass(frozen=True, eq=False)

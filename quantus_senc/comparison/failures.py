@@ -6,7 +6,9 @@ import numpy as np
 
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.base import SensitivityConsistency
-from quantus_senc.metrics.derived import DerivedMetric
+from quantus_senc.metrics.derived import source_of
+
+Records = list[Sensitivity] | dict[str, list[Sensitivity]]  # one an image; of parameter SenC, by layer
 
 
 def error_line(error: BaseException) -> str:
@@ -24,19 +26,18 @@ def error_line(error: BaseException) -> str:
 
 def reasons(metric: Any, scores: list[float], maps: np.ndarray) -> list[str]:
     """Why each image has no score, as the records of the metric or the maps (B, ...) tell; empty for images that have one."""
-    source: Any = metric.metric if isinstance(metric, DerivedMetric) else metric
+    source = source_of(metric)
     if isinstance(source, SensitivityConsistency):
-        by_image = zip(*records_by_layer(source), strict=True)
+        by_image = zip(*records_by_layer(source.sensitivities), strict=True)
         flaws = [next((record.undefined for record in records if record.undefined), "") for records in by_image]
     else:
         flaws = [_flaw(values) for values in maps]
     return ["" if np.isfinite(score) else flaw for score, flaw in zip(scores, flaws, strict=True)]
 
 
-def records_by_layer(metric: SensitivityConsistency) -> list[list[Sensitivity]]:
-    """For each layer one record an image, from the last call of a metric; data SenC counts as one layer."""
-    sensitivities = metric.sensitivities
-    return list(sensitivities.values()) if isinstance(sensitivities, dict) else [sensitivities]
+def records_by_layer(records: Records) -> list[list[Sensitivity]]:
+    """For each layer one record an image; the records of data SenC count as those of one layer."""
+    return list(records.values()) if isinstance(records, dict) else [records]
 
 
 def _flaw(values: np.ndarray) -> str:

@@ -36,7 +36,7 @@ def write_files(folder: Path, files: Mapping[str, bytes | None]) -> None:
         try:
             beside.mkdir(exist_ok=True)  # a writer that was killed has left it
             for name, data in complete.items():
-                _write(beside / name, data)
+                write_to_disk(beside / name, data)
             for name in files.keys() - complete.keys():
                 (folder / name).unlink(missing_ok=True)
             for name in complete:
@@ -74,7 +74,8 @@ def read_files(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
         time.sleep(_PAUSE)
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_to_disk(path: Path, data: bytes) -> None:
+    """Write a file, and wait until the disk has it."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()

@@ -21,6 +21,7 @@ from quantus_senc.comparison.cells import Cell, Explanation
 from quantus_senc.comparison.description import Description
 from quantus_senc.comparison.encoding import from_npz, npz_of
 from quantus_senc.comparison.examples import Examples
+from quantus_senc.comparison.folder import write_to_disk
 from quantus_senc.core.masks import MaskDesign
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.model.warn import warn
@@ -282,10 +283,7 @@ def _write(file: Path, data: bytes) -> None:
     """Write a file beside, and rename it when it is complete."""
     beside = file.with_name(f".{file.name}.{os.getpid()}{_BESIDE}")
     try:
-        with beside.open("wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())  # or a power cut might keep the new name without the new content
+        write_to_disk(beside, data)
         os.replace(beside, file)
     except OSError as error:
         beside.unlink(missing_ok=True)

@@ -71,6 +71,11 @@ class DerivedMetric:
         """One number for each image, from the metric's records."""
 
 
+def source_of(metric: Any) -> Any:
+    """The metric whose runs a derived metric reads; any other metric itself."""
+    return metric.metric if isinstance(metric, DerivedMetric) else metric
+
+
 class TopKAgreement(DerivedMetric):
     """Top-k agreement, in [0, 1]; made by a metric's `top_k`. Images with fewer than k features have none.
 
