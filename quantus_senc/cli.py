@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from quantus_senc.cli_inputs import engine, images_in, model_from, writable
-from quantus_senc.comparison.compare import compare
+from quantus_senc.cli_inputs import engine, images_in, writable
+from quantus_senc.comparison.compare import compare, expected_time
+from quantus_senc.comparison.model_source import model_from
 from quantus_senc.comparison.named_methods import DEFAULT_METHODS, available_methods
 from quantus_senc.comparison.named_metrics import available_metrics
+from quantus_senc.comparison.progress import duration
 from quantus_senc.comparison.result import Comparison
-from quantus_senc.comparison.runs import n_cells_in
+from quantus_senc.comparison.run_folder import n_cells_in
 from quantus_senc.comparison.text_table import text_report
 
+Images = tuple[np.ndarray, np.ndarray]  # x and y
+_MANY = 64  # images, for which timing one takes little of the whole
 _EXAMPLE = f"""
 example:
   Save images as the model takes them, and the classes to explain, from Python:
@@ -121,6 +126,8 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--retry-failed", action="store_true", help="do again what has raised an error in an earlier call")
     parser.add_argument("--workers", type=int, metavar="N", help="run blocks in N processes on this machine, by Dask")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run blocks on a cluster of Dask, such as tcp://host:8786")
+    parser.add_argument("--dry-run", action="store_true", help="only say what is to be done, and about how long it takes")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="of a method or a metric on a block, with workers")
     parser.add_argument("--shard", type=shard, default=(1, 1), metavar="K/N", help="do only every N-th block, from the K-th on")
 
 
@@ -159,13 +166,19 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    images = images_in(options.data, options.images)
+    if options.dry_run:
+        sys.stdout.write(_expected(options, model_from(options.model, options.device), images))
+        return 0
     writable(options.out)
-    x_batch, y_batch = images_in(options.data, options.images)
+    model = model_from(options.model, options.device)
+    if len(images[0]) >= _MANY:
+        sys.stderr.write(_expected(options, model, images))
     if options.fresh and (n_cells := n_cells_in(options.out)):
         sys.stderr.write(f"Deleting {n_cells} cells of an earlier comparison in {str(options.out)!r}.\n")
     try:
         with engine(options.workers, options.scheduler) as executor:
-            result = _compared(options, x_batch, y_batch, executor)
+            result = _compared(options, model, images, executor)
     except KeyboardInterrupt:
         sys.stderr.write(_how_to_go_on(options.out))
         return 130
@@ -176,28 +189,37 @@ def _report(options: argparse.Namespace) -> int:
     return _written(Comparison.load(options.folder), options.folder)
 
 
-def _compared(options: argparse.Namespace, x_batch: np.ndarray, y_batch: np.ndarray, executor: Any) -> Comparison:
+def _compared(options: argparse.Namespace, model: nn.Module, images: Images, executor: Any) -> Comparison:
     return compare(
-        model_from(options.model, options.device),
-        x_batch,
-        y_batch,
-        methods=options.methods,
-        metrics=options.metrics,
-        n_masks=options.n_masks,
-        mask_rate=options.mask_rate,
-        tolerance=options.tolerance,
-        seed=options.seed,
-        block_size=options.block_size,
-        segment_func=options.segment_func,
-        segment_func_kwargs=options.segment_func_kwargs,
+        model,
+        *images,
         folder=options.out,
         fresh=options.fresh,
         retry_failed=options.retry_failed,
         shard=options.shard,
         executor=executor,
+        timeout=options.timeout,
         notes={"model function": options.model, "data": str(options.data)},
-        display_progressbar=sys.stderr.isatty(),
+        display_progressbar=True,
+        **_computed(options),
     )
+
+
+def _computed(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments that say what is computed."""
+    names = (
+        *("methods", "metrics", "n_masks", "mask_rate", "tolerance", "seed", "block_size"),
+        *("segment_func", "segment_func_kwargs"),
+    )
+    return {name: getattr(options, name) for name in names}
+
+
+def _expected(options: argparse.Namespace, model: nn.Module, images: Images) -> str:
+    """What is to be done and how long that takes, with and without workers."""
+    folder = None if options.fresh else options.out
+    expected = expected_time(model, *images, folder=folder, shard=options.shard, **_computed(options))
+    n = options.workers or 1
+    return f"{expected}" + (f"With {n} workers, at best {duration(expected.seconds / n)}.\n" if n > 1 else "")
 
 
 def _how_to_go_on(folder: Path) -> str:

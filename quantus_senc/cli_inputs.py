@@ -1,6 +1,5 @@
 """What the command line names, loaded and checked: a model, images, a folder."""
 
-import importlib
 import os
 import sys
 import tempfile
@@ -10,52 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from quantus_senc.comparison.failures import error_line
-from quantus_senc.core.checks import check_known
 
 _PATIENCE = 20  # seconds to wait for a scheduler
 _SHAPES = {2: "tables (B, F)", 3: "series (B, C, T)", 4: "images (B, C, H, W)"}
-
-
-def model_from(specification: str, device: str) -> nn.Module:
-    """The model that a function returns, moved to a device.
-
-    Parameters
-    ----------
-    specification
-        "package.module:function", importable from the working directory.
-    device
-        A name of a device in torch, such as "cpu" or "cuda".
-
-    Raises
-    ------
-    ValueError
-        If there is no such function or device, or the function raises or returns something else.
-    """
-    module_name, colon, name = specification.partition(":")
-    if not (module_name and colon and name):
-        raise ValueError(f"--model {specification!r} must be module:function, such as my_models:trained")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # an import may raise anything
-        raise ValueError(f"--model {specification!r}: {module_name!r} cannot be imported ({error_line(error)})") from error
-    finally:
-        sys.path.pop(0)
-    check_known(f"function of {module_name!r}", name, [key for key, value in vars(module).items() if callable(value)])
-    try:
-        model = getattr(module, name)()
-    except (Exception, SystemExit) as error:  # and so may the function
-        raise ValueError(f"--model {specification!r}: the function raised {error_line(error)}") from error
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"--model {specification!r}: the function returned a {type(model).__name__}, not a torch.nn.Module")
-    try:
-        return model.to(torch.device(device))
-    except Exception as error:  # torch raises many types of errors for a missing device
-        raise ValueError(f"--device {device!r}: {error_line(error)}") from error
 
 
 def images_in(path: Path, n_images: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +93,7 @@ def engine(n_workers: int | None, scheduler: str | None) -> Iterator[Any]:
         sys.path.insert(0, folder)
         stack.callback(sys.path.remove, folder)
         try:
-            cluster = scheduler or stack.enter_context(LocalCluster(n_workers, threads_per_worker=1, dashboard_address=None))
+            cluster = scheduler or stack.enter_context(LocalCluster(n_workers, threads_per_worker=1, dashboard_address=":0"))
             client = stack.enter_context(Client(cluster, timeout=_PATIENCE))
         except (OSError, ValueError) as error:
             raise ValueError(f"--scheduler {scheduler!r} cannot be reached ({error_line(error)})") from error

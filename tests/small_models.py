@@ -50,3 +50,10 @@ def explain_one(model, method):
         return quantus.explain(model, x[None], np.array([y]), method=method)[0]
 
     return explain
+
+
+def unpicklable_model():
+    """`image_model` with an attribute that no pickle holds."""
+    model = image_model()
+    model.activation = lambda x: x
+    return model

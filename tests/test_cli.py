@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quantus_senc import Comparison, cli_inputs, demo
+from quantus_senc import Comparison, cli, cli_inputs, demo
 from quantus_senc.cli import main
 from quantus_senc.controls import CONTROLS
 
@@ -129,7 +129,7 @@ def test_compare(folder, capsys):
         ({"out": "file"}, "--out 'file' cannot be written"),
         ({"images": 6}, "--images 6: the file has 5"),
         ({"images": 0}, "--images 0"),
-        ({"device": "qpu"}, "--device 'qpu'"),
+        ({"device": "qpu"}, "device 'qpu'"),
         ({"n_masks": 1}, "n_masks=1"),
         ({"tolerance": -1}, "tolerance=-1"),
         ({"segment_func": "slik"}, "did you mean 'slic'"),
@@ -200,6 +200,21 @@ def test_shards_and_a_fresh_start(folder, capsys):
     assert run("--fresh", seed=3, **options) == 0
     assert "Deleting 3 cells of an earlier comparison in 'out'." in capsys.readouterr().err
     assert run(shard="4/3", **options) == 2
+
+
+def test_a_dry_run_says_what_is_to_be_done(folder, capsys):
+    assert run("--dry-run", methods="Saliency", metrics="SenC,Pixel Flipping", block_size=2, workers=2, out="new") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("6 cells (a method by a metric on a block of images), of which 0 are done; ")
+    assert "in one process, as the first image says." in shown
+    assert "With 2 workers, at best" in shown
+    assert not (folder / "new").exists()
+
+
+def test_many_images_are_timed_before_the_run(folder, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_MANY", 5)
+    assert run(methods="Saliency", metrics="Pixel Flipping") == 0
+    assert capsys.readouterr().err.startswith("1 cells (a method by a metric")
 
 
 @pytest.mark.unwatched("all")

@@ -1,16 +1,23 @@
 """The work of one block: all methods by all metrics on its images, but for the cells that are there already."""
 
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+
+import numpy as np
 
 from quantus_senc.comparison.cells import Cell, Evaluation, Explanation
 from quantus_senc.comparison.failures import error_line
 from quantus_senc.comparison.named_methods import Method
+from quantus_senc.comparison.progress import Progress
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.data_senc import DataSensitivityConsistency
 from quantus_senc.metrics.derived import source_of
+
+TOO_LONG = "it took longer than the time limit"
 
 
 class Store(Protocol):
@@ -22,8 +29,17 @@ class Store(Protocol):
     def keep(self, method: str, metric: str, cell: Cell) -> None:
         """Keep a cell."""
 
+    def explanation(self, method: str) -> Explanation | None:
+        """What belongs to all cells of a method; None if it is not there."""
+
     def keep_explanation(self, method: str, explanation: Explanation) -> None:
         """Keep what belongs to all cells of a method."""
+
+    def at_work(self, method: str, metric: str | None) -> AbstractContextManager[object]:
+        """For the time of the work on a cell, or on the explanations of a method if the metric is None."""
+
+    def took_too_long(self, method: str, metric: str | None) -> str:
+        """Where the process was that an earlier time limit has ended; empty if there was none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +54,15 @@ class BlockWork:
         By name.
     store
         Where the cells are.
-    told
-        Called with what is done next, and after each cell with an empty string.
+    progress
+        It is told each cell, by `kind_of_work`.
     """
 
     evaluation: Evaluation
     methods: Mapping[str, Method]
     metrics: Mapping[str, Any]
     store: Store
-    told: Callable[[str], object]
+    progress: Progress
 
     def run(self) -> None:
         """Do the cells that are not there.
@@ -57,10 +73,10 @@ class BlockWork:
         shared: dict[DataSensitivityConsistency, dict[str, Any]] = {}
         for name, method in self.methods.items():
             cells = {metric_name: self.store.cell(name, metric_name) for metric_name in self.metrics}
-            for _ in filter(None, cells.values()):
-                self.told("")
+            for metric_name in [metric_name for metric_name, cell in cells.items() if cell is not None]:
+                self.progress.skip(kind_of_work(name, metric_name), len(self.evaluation.x_batch))
             following = dict(shared)  # the same for all metrics of a method, which read each other's runs
-            if any(cell is None for cell in cells.values()):
+            if None in cells.values() or self.store.explanation(name) is None:
                 self._do(name, method, cells, shared)
             for metric_name, metric in self.metrics.items():
                 recorder, cell = self._recorder(metric), cells[metric_name]
@@ -77,32 +93,67 @@ class BlockWork:
         shared: Mapping[DataSensitivityConsistency, Mapping[str, Any]],
     ) -> None:
         """Do the cells of a method that are None, and put them in their places."""
-        self.told(name)
-        start = time.perf_counter()
-        try:
-            maps = self.evaluation.attributions(method)
-        except Exception as error:  # a method may raise anything
-            for metric_name in [metric_name for metric_name, cell in cells.items() if cell is None]:
-                self._keep(name, metric_name, self.evaluation.failed(f"the method failed: {error_line(error)}"), cells)
-            self.store.keep_explanation(name, Explanation(time.perf_counter() - start, None))
+        maps = self._explained(name, method, cells)
+        if maps is None:
             return
-        attribution = maps[0].sum(0) if maps.ndim == 4 else maps[0]
-        self.store.keep_explanation(name, Explanation(time.perf_counter() - start, attribution))
+        self._adopt(name, maps, cells, shared)
         for metric_name, metric in self.metrics.items():
-            source, recorder, cell = source_of(metric), self._recorder(metric), cells[metric_name]
-            more = shared.get(source, {}) if isinstance(source, DataSensitivityConsistency) else {}
-            if cell is None:
-                self.told(f"{name}: {metric_name}")
-                scored = self.evaluation.score(method, metric, maps, more)
+            if cells[metric_name] is None:
+                self.progress.begin(kind_of_work(name, metric_name))
+                scored = self._scored(name, metric_name, maps, _shared_with(metric, shared))
+                recorder = self._recorder(metric)
                 records = None if recorder is None or scored.error else recorder.sensitivities
                 self._keep(name, metric_name, replace(scored, records=records), cells)
-            elif recorder is not None and cell.records:
-                self.evaluation.adopt(method, recorder, maps, cell.records, more)
+
+    def _adopt(
+        self,
+        method: str,
+        maps: np.ndarray,
+        cells: Mapping[str, Cell | None],
+        shared: Mapping[DataSensitivityConsistency, Mapping[str, Any]],
+    ) -> None:
+        """Let metrics whose cells are there take their records for those of their last run, if others are to read them."""
+        to_do = [source_of(metric) for name, metric in self.metrics.items() if cells[name] is None]
+        if not any(isinstance(source, SensitivityConsistency) for source in to_do):
+            return
+        with self.store.at_work(method, None):
+            for name, metric in self.metrics.items():
+                recorder, cell, more = self._recorder(metric), cells[name], _shared_with(metric, shared)
+                if recorder is not None and cell is not None and cell.records:
+                    self.evaluation.adopt(self.methods[method], recorder, maps, cell.records, more)
+
+    def _explained(self, name: str, method: Method, cells: dict[str, Cell | None]) -> np.ndarray | None:
+        """The maps of a method; None if it fails, so that its cells fail, too."""
+        self.progress.begin(name)
+        start = time.perf_counter()
+        maps, why, where = None, TOO_LONG, self.store.took_too_long(name, None)
+        if not where:
+            try:
+                with self.store.at_work(name, None):
+                    maps = self.evaluation.attributions(method)
+            except Exception as error:  # a method may raise anything
+                why, where = error_line(error), traceback.format_exc()
+        seconds = time.perf_counter() - start
+        if maps is None:
+            for metric_name in [metric_name for metric_name, cell in cells.items() if cell is None]:
+                self._keep(name, metric_name, self.evaluation.failed(f"the method failed: {why}", where), cells)
+            self.store.keep_explanation(name, Explanation(seconds, None))
+        else:
+            self.store.keep_explanation(name, Explanation(seconds, maps[0].sum(0) if maps.ndim == 4 else maps[0]))
+        return maps
+
+    def _scored(self, name: str, metric_name: str, maps: np.ndarray, more: Mapping[str, Any]) -> Cell:
+        """The cell of a method and a metric."""
+        where = self.store.took_too_long(name, metric_name)
+        if where:
+            return self.evaluation.failed(TOO_LONG, where)
+        with self.store.at_work(name, metric_name):
+            return self.evaluation.score(self.methods[name], self.metrics[metric_name], maps, more)
 
     def _keep(self, method: str, metric: str, cell: Cell, cells: dict[str, Cell | None]) -> None:
         self.store.keep(method, metric, cell)
         cells[metric] = cell
-        self.told("")
+        self.progress.done(kind_of_work(method, metric), len(self.evaluation.x_batch))
 
     def _recorder(self, metric: Any) -> SensitivityConsistency | None:
         """The metric whose records the cell of a metric keeps; None if it has none, or another cell keeps them."""
@@ -112,3 +163,14 @@ class BlockWork:
         readers = [each for each in self.metrics.values() if source_of(each) is source]
         keeper = source if any(each is source for each in readers) else readers[0]
         return source if metric is keeper else None
+
+
+def _shared_with(metric: Any, shared: Mapping[DataSensitivityConsistency, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The arguments for a metric that do not depend on the method, as far as an earlier method has shown them."""
+    source = source_of(metric)
+    return shared.get(source, {}) if isinstance(source, DataSensitivityConsistency) else {}
+
+
+def kind_of_work(method: str, metric: str) -> str:
+    """What is shown while a cell is done."""
+    return f"{method}: {metric}"

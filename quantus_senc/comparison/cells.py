@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -127,19 +128,23 @@ class Evaluation:
             has_errors = isinstance(metric, SensitivityConsistency)
             errors = self._one_per_image(metric.standard_errors) if has_errors else [np.nan] * len(scores)
         except Exception as error:  # a metric may raise anything
-            return self.failed(error_line(error), time.perf_counter() - start)
+            return self.failed(error_line(error), traceback.format_exc(), time.perf_counter() - start)
         return Cell(scores, errors, reasons(metric, scores, maps), time.perf_counter() - start)
 
     def adopt(
         self, method: Method, metric: SensitivityConsistency, maps: np.ndarray, records: Records, more: Mapping[str, Any]
     ) -> None:
-        """Let a metric take the records of an earlier process for those of its last run, as if it had been called here."""
-        self._run(lambda: metric.adopt(records, **self._call(method, metric, maps), **more))
+        """Let a metric take the records of an earlier process for those of its last run, as if it had been called here.
 
-    def failed(self, why: str, seconds: float = 0.0) -> Cell:
-        """The cell of an error that is being handled."""
+        If the method raises an error now, the metrics that read this run call the metric, and report the error.
+        """
+        with suppress(Exception):
+            self._run(lambda: metric.adopt(records, **self._call(method, metric, maps), **more))
+
+    def failed(self, why: str, where: str, seconds: float = 0.0) -> Cell:
+        """The cell of an error, with the traceback."""
         nan = [np.nan] * len(self.x_batch)
-        return Cell(nan, nan, [why] * len(nan), seconds, traceback.format_exc())
+        return Cell(nan, nan, [why] * len(nan), seconds, where)
 
     def _call(self, method: Method, metric: Any, maps: np.ndarray) -> dict[str, Any]:
         """The arguments of a metric's call."""

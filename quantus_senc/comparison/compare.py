@@ -1,35 +1,31 @@
 """`quantus_senc.compare`: scores of explanation methods by several metrics, on the same images and model."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
-from quantus_senc.comparison.block_work import BlockWork
-from quantus_senc.comparison.blocks import Block, blocks_of
-from quantus_senc.comparison.cells import Evaluation
+from quantus_senc.comparison.block_work import BlockWork, kind_of_work
+from quantus_senc.comparison.blocks import Block
 from quantus_senc.comparison.collect import collected
-from quantus_senc.comparison.dataset_images import images_and_classes
-from quantus_senc.comparison.examples import Examples
-from quantus_senc.comparison.fingerprints import of_arrays
-from quantus_senc.comparison.named_methods import DEFAULT_METHODS, named_methods
-from quantus_senc.comparison.named_metrics import named_metrics
+from quantus_senc.comparison.expected_time import ExpectedTime, timed
+from quantus_senc.comparison.model_source import loaded
+from quantus_senc.comparison.named_methods import DEFAULT_METHODS
+from quantus_senc.comparison.progress import Display, Progress
 from quantus_senc.comparison.result import Comparison
-from quantus_senc.comparison.runs import FolderRun, MemoryRun, Run
-from quantus_senc.comparison.settings import described
+from quantus_senc.comparison.run_folder import RUN, FolderRun
+from quantus_senc.comparison.runs import MemoryRun, Run
 from quantus_senc.comparison.workers import Job, run_jobs, threads_of
-from quantus_senc.core.checks import check_inputs, check_integer
-from quantus_senc.metrics.image_batch import numbered
-from quantus_senc.model.explained_model import n_classes
+from quantus_senc.comparison.workload import Workload
+from quantus_senc.core.checks import check_integer
 
 
 def compare(
-    model: nn.Module,
+    model: nn.Module | str,
     x_batch: ArrayLike | Tensor | Dataset | DataLoader,
     y_batch: ArrayLike | Tensor | None = None,
     *,
@@ -46,6 +42,7 @@ def compare(
     retry_failed: bool = False,
     shard: tuple[int, int] = (1, 1),
     executor: Any = None,
+    timeout: float | None = None,
     notes: Mapping[str, str] | None = None,
     display_progressbar: bool = False,
     **kwargs: Any,
@@ -59,7 +56,8 @@ def compare(
     Parameters
     ----------
     model
-        Returns (B, classes).
+        Returns (B, classes). Or "package.module:function", which returns the model: also in the processes of an executor, to
+        which some models cannot be sent.
     x_batch
         Images (B, C, H, W), series (B, C, T) or tables (B, F); arrays or tensors. Or a dataset of pairs of image and class, of
         which a block is read at a time, as it is of an array that is mapped to a file (`numpy.memmap`). Of a `DataLoader` only
@@ -98,8 +96,12 @@ def compare(
         (k, n): only every n-th block, from the k-th on, in 1 ... n. The result has the other blocks if the folder has them.
     executor
         What runs the blocks, in other processes: anything with the `submit` of `concurrent.futures`, such as a
-        `ProcessPoolExecutor` that spawns, or `get_executor()` of a client of Dask. None for this process. Model, methods and
-        metrics are sent along with each block, so that they must be picklable.
+        `ProcessPoolExecutor` that spawns, or `get_executor()` of a client of Dask. None for this process. Methods and metrics
+        are sent along with each block, and so is the model, but only once to each worker of Dask. They must be picklable.
+    timeout
+        How many seconds a cell may take, and the explanations of a block by one method. A process of the executor that takes
+        longer writes where it is into the folder, and ends. The cell counts as failed, and Dask goes on with the others; other
+        executors stop, and the same call goes on.
     notes
         What the settings of the result are to say besides, such as where the model comes from.
     display_progressbar
@@ -127,73 +129,140 @@ def compare(
     >>> result.summary()[["metric", "method"]].values.tolist()
     [['SenC', 'Saliency'], ['SenC', 'random'], ['MPRT', 'Saliency'], ['MPRT', 'random']]
     """
-    images, targets = images_and_classes(x_batch, y_batch)
-    check_inputs(model, images, targets, None)
-    check_integer("block_size", block_size, 1, 2**63 - 1)
-    numbers = numbered(image_ids, len(images))
-    method_by_name = named_methods(methods)
-    parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
-    metric_by_name = named_metrics(metrics, images, model, n_classes=n_classes(model, images, targets), **parameters)
-    check_shard(shard, folder)
-    blocks = blocks_of(numbers.tolist(), block_size)
-    description = described(
-        model, images, method_by_name, metric_by_name, parameters | {"block_size": block_size}, numbers.tolist()
+    check_sharing(shard, folder, executor, timeout)
+    workload = Workload.from_arguments(
+        loaded(model),
+        x_batch,
+        y_batch,
+        methods=methods,
+        metrics=metrics,
+        block_size=block_size,
+        image_ids=image_ids,
+        n_masks=n_masks,
+        mask_rate=mask_rate,
+        tolerance=tolerance,
+        seed=seed,
+        **kwargs,
     )
-    description.settings.update(notes or {})
-    for block in blocks:
-        places = block.places
-        description.blocks[block.number] = of_arrays(images[places], targets[places], numbers[places].numpy())
-    first = blocks[0].places[0]
-    example = Examples(images[first], int(targets[first])) if images.ndim == 4 else None
-    run: Run = (
+    description, example = workload.description(notes or {}), workload.example()
+    run: MemoryRun | FolderRun = (
         MemoryRun(description, example)
         if folder is None
-        else FolderRun.begin(Path(folder), description, example, fresh=fresh, retry_failed=retry_failed)
+        else FolderRun.begin(
+            Path(folder).resolve(), description, example, fresh=fresh, retry_failed=retry_failed, timeout=timeout
+        )
     )
-    mine = blocks[shard[0] - 1 :: shard[1]]
-    n_cells = len(method_by_name) * len(metric_by_name)
-
-    def evaluation(block: Block) -> Evaluation:
-        return Evaluation(model, images[block.places], targets[block.places], numbers[block.places], block.seed(seed))
-
-    def job(block: Block) -> Job:
-        in_folder = None if folder is None else Path(folder).resolve()  # another process may be elsewhere
-        is_first = block.number == min(description.blocks)
-        parts = (method_by_name, metric_by_name, block.number, in_folder, retry_failed, is_first, threads_of(executor))
-        return Job(evaluation(block), *parts)
-
-    with tqdm(total=len(mine) * n_cells, unit="score", disable=not display_progressbar) as progress:
-        if executor is not None:
-            largest_first = sorted(mine, key=lambda block: -len(block.places))
-            run_jobs(executor, [partial(job, block) for block in largest_first], run, lambda: progress.update(n_cells))
+    blocks = workload.blocks[shard[0] - 1 :: shard[1]]
+    n_scores = workload.n_cells * sum(len(block.places) for block in blocks)
+    with Display(n_scores, is_shown=display_progressbar) as display:
+        if executor is None:
+            run_here(workload, blocks, run, display)
         else:
-
-            def told(what: str) -> None:
-                progress.set_description(what) if what else progress.update()
-
-            def work(block: Block) -> None:
-                BlockWork(evaluation(block), method_by_name, metric_by_name, run.store(block.number), told).run()
-
-            run_here(mine, run, work)
+            run_elsewhere(executor, model, workload, blocks, run, display)
+    if isinstance(run, FolderRun):
+        run.check()
     return Comparison(*collected(run))
 
 
-def run_here(blocks: list[Block], run: Run, work: Callable[[Block], None]) -> None:
+def expected_time(
+    model: nn.Module | str,
+    x_batch: ArrayLike | Tensor | Dataset | DataLoader,
+    y_batch: ArrayLike | Tensor | None = None,
+    *,
+    folder: str | Path | None = None,
+    shard: tuple[int, int] = (1, 1),
+    **arguments: Any,
+) -> ExpectedTime:
+    """What `compare` with these arguments is going to do, and about how long that takes in one process.
+
+    Each method runs by each metric on the first image, sensitivity consistency with few masks. Nothing is written.
+
+    Parameters
+    ----------
+    model, x_batch, y_batch, shard
+        As for `compare`.
+    folder
+        What is done there is not counted again.
+    arguments
+        Those of `compare` that say what is computed: `methods`, `metrics`, `n_masks`, `block_size` and so on.
+
+    Returns
+    -------
+    ExpectedTime
+        Its text has the numbers of cells and masked samples, a table of times, and the advice that saves most.
+
+    Raises
+    ------
+    ValueError
+        As `compare`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> expected = expected_time(model, torch.rand(5, 4), [0, 1, 2, 0, 1], methods="Saliency", metrics=["SenC", "MPRT"])
+    >>> expected.table[["metric", "n_images", "masked_samples"]].values.tolist()
+    [['SenC', 5, 2500], ['MPRT', 5, 0]]
+    """
+    check_sharing(shard, folder or ".", None, None)
+    workload = Workload.from_arguments(loaded(model), x_batch, y_batch, **arguments)
+    run = None
+    if folder is not None and (Path(folder) / RUN).exists():
+        run = FolderRun(Path(folder))
+        run.with_more(workload.description({}))
+    return timed(workload, workload.blocks[shard[0] - 1 :: shard[1]], run)
+
+
+def run_here(workload: Workload, blocks: list[Block], run: Run, display: Display) -> None:
     """Do blocks in this process, those last that other processes are at work on."""
-    busy = []
+    n_images = sum(len(block.places) for block in blocks)
+    kinds = [kind_of_work(method, metric) for method in workload.methods for metric in workload.metrics]
+    progress, busy = Progress(dict.fromkeys(kinds, n_images), display.show), []
+
+    def work(block: Block, *, wait: bool) -> None:
+        with run.lock(block.number, wait=wait):
+            evaluation, store = workload.evaluation(block)(workload.model), run.store(block.number)
+            BlockWork(evaluation, workload.methods, workload.metrics, store, progress).run()
+
     for block in blocks:
         try:
-            with run.lock(block.number, wait=False):
-                work(block)
+            work(block, wait=False)
         except TimeoutError:
             busy.append(block)
     for block in busy:
-        with run.lock(block.number, wait=True):
-            work(block)
+        work(block, wait=True)
 
 
-def check_shard(shard: Any, folder: object) -> None:
-    """Raise ValueError unless `shard` is (k, n) with k in 1 ... n, and there is a folder that the others use, too."""
+def run_elsewhere(
+    executor: Any, model: nn.Module | str, workload: Workload, blocks: list[Block], run: MemoryRun | FolderRun, display: Display
+) -> None:
+    """Let an engine do blocks, the largest first."""
+    n_scores = {block.number: workload.n_cells * len(block.places) for block in blocks}
+    progress = Progress({"blocks": sum(n_scores.values())}, display.show)
+    n_threads, first = threads_of(executor), min(run.description.blocks)
+    jobs = (
+        Job(
+            evaluation=workload.evaluation(block),
+            methods=workload.methods,
+            metrics=workload.metrics,
+            block=block.number,
+            run=run if isinstance(run, FolderRun) else None,
+            keeps_records=block.number == first,
+            n_threads=n_threads,
+        )
+        for block in sorted(blocks, key=lambda block: -len(block.places))
+    )
+    run_jobs(executor, model, jobs, run, lambda number: progress.done("blocks", n_scores[number]))
+
+
+def check_sharing(shard: Any, folder: object, executor: object, timeout: object) -> None:
+    """Raise ValueError if parts have nowhere to come together, or a time limit nobody who holds to it.
+
+    Parameters
+    ----------
+    shard, folder, executor, timeout
+        As for `compare`.
+    """
     try:
         number, n = shard
     except (TypeError, ValueError):
@@ -202,3 +271,9 @@ def check_shard(shard: Any, folder: object) -> None:
     check_integer("k of shard", number, 1, n)
     if n > 1 and folder is None:
         raise ValueError(f"shard={shard!r} needs a folder, in which the parts come together")
+    if timeout is None:
+        return
+    if not isinstance(timeout, int | float) or not 0 < timeout < threading.TIMEOUT_MAX:
+        raise ValueError(f"timeout={timeout!r} must be a number of seconds above 0, or None for no limit")
+    if folder is None or executor is None:
+        raise ValueError(f"timeout={timeout!r} needs an executor and a folder, because it ends the process that takes too long")

@@ -1,5 +1,6 @@
 """Images of a torch dataset, read when they are asked for, so that those of one block are in memory at a time."""
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,27 @@ class DatasetImages:
         if isinstance(places, int):
             return self._image(places)
         chosen = range(len(self))[places] if isinstance(places, slice) else places
-        return np.stack([self._image(int(place)) for place in chosen])
+        return np.stack([self._image_like_first(int(place)) for place in chosen])
 
     def classes(self) -> np.ndarray:
         """The classes of all images, for which every item is read once."""
-        return np.array([int(self._item(place)[1]) for place in range(len(self))])
+        return np.array([self._class(place) for place in range(len(self))])
+
+    def _class(self, place: int) -> int:
+        value = self._item(place)[1]
+        try:
+            return operator.index(value)
+        except TypeError:
+            raise ValueError(f"x_batch is a dataset whose item {place} has the class {value!r}; classes are integers") from None
+
+    def _image_like_first(self, place: int) -> np.ndarray:
+        image = self._image(place)
+        if image.shape != self.shape[1:]:
+            raise ValueError(
+                f"x_batch is a dataset whose item {place} has the shape {image.shape}, and item 0 {self.shape[1:]}; all images "
+                "must have one shape"
+            )
+        return image
 
     def _image(self, place: int) -> np.ndarray:
         return host_array(self._item(place)[0])

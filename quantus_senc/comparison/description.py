@@ -22,6 +22,8 @@ class Description:
 
     Attributes
     ----------
+    run
+        The identifier of the run, which tells its cells from those of others.
     settings
         `Comparison.settings`, without what follows from methods, images and cells.
     methods
@@ -34,6 +36,7 @@ class Description:
         The fingerprint of the images and classes of each block, by its number.
     """
 
+    run: str
     settings: dict[str, Any]
     methods: dict[str, dict[str, Any]]
     metrics: dict[str, dict[str, Any]]
@@ -88,6 +91,7 @@ class Description:
             raise ValueError(f"other than in the call that began it are {'; '.join(differences)}")
         known = set(self.images)
         return Description(
+            self.run,
             self.settings,
             self.methods | other.methods,
             self.metrics | other.metrics,

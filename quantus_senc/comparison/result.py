@@ -12,7 +12,7 @@ from quantus_senc.comparison.collect import NOT_DONE, collected
 from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.names import check_text
 from quantus_senc.comparison.report import report
-from quantus_senc.comparison.runs import RUN, FolderRun
+from quantus_senc.comparison.run_folder import RUN, FolderRun
 from quantus_senc.comparison.save_and_load import read_folder, write_folder
 from quantus_senc.comparison.summary import ScoreArrays, summary
 from quantus_senc.comparison.verdict import verdict

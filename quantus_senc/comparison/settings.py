@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ def described(
         "images": {"shape": list(x_batch.shape[1:])},
         "parameters": {name: value if _is_plain(value) else repr(value) for name, value in parameters.items()},
     }
-    return Description(settings, _described_methods(methods), _described_metrics(metrics), images, {})
+    return Description(uuid4().hex, settings, _described_methods(methods), _described_metrics(metrics), images, {})
 
 
 def _described_methods(methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:

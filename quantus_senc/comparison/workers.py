@@ -3,21 +3,25 @@
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 from threading import Lock
 from typing import Any
 
 import torch
+from torch import nn
 
 from quantus_senc.comparison.block_work import BlockWork, Store
 from quantus_senc.comparison.cells import Evaluation
 from quantus_senc.comparison.failures import error_line
+from quantus_senc.comparison.model_source import loaded
 from quantus_senc.comparison.named_methods import Method
-from quantus_senc.comparison.runs import FolderRun, MemoryRun, MemoryStore, Run
+from quantus_senc.comparison.progress import Progress
+from quantus_senc.comparison.run_folder import FolderRun
+from quantus_senc.comparison.runs import MemoryRun, MemoryStore, Run
 
 _MOST_WAITING = 64  # blocks that are with the engine at a time, each with its images
 _PAUSE = 0.05  # seconds between looks at what is done
@@ -30,58 +34,59 @@ class Job:
 
     Attributes
     ----------
-    evaluation, methods, metrics
+    evaluation
+        Makes the evaluation on the model that the process has.
+    methods, metrics
         As in `BlockWork`.
     block
         The number of the block.
-    folder
-        Where the cells are written; None to return them.
-    retry_failed
-        Whether cells with an error are done again.
+    run
+        The folder where the cells are written; None to return them.
     keeps_records
         Whether cells are returned with their records.
     n_threads
         Of torch; None for as many as the engine has set.
     """
 
-    evaluation: Evaluation
+    evaluation: Callable[[nn.Module], Evaluation]
     methods: Mapping[str, Method]
     metrics: Mapping[str, Any]
     block: int
-    folder: Path | None
-    retry_failed: bool
+    run: FolderRun | None
     keeps_records: bool
     n_threads: int | None
 
-    def run(self) -> MemoryStore | None:
-        """Do the cells of the block; return them unless they are in a folder. A process runs one job at a time."""
+    def do(self, model: nn.Module | str | bytes) -> MemoryStore | None:
+        """Do the cells of the block; return them unless they are in a folder. A process does one job at a time."""
         with _ONE_AT_A_TIME, _threads(self.n_threads):
-            if self.folder is None:
+            evaluation = self.evaluation(loaded(model))
+            if self.run is None:
                 store = MemoryStore(keeps_records=self.keeps_records)
-                self._run(store)
+                self._do(evaluation, store)
                 return store
-            run = FolderRun(self.folder, retry_failed=self.retry_failed)
-            with run.lock(self.block, wait=True):
-                self._run(run.store(self.block))
+            with self.run.lock(self.block, wait=True):
+                self._do(evaluation, self.run.store(self.block))
             return None
 
-    def _run(self, store: Store) -> None:
-        BlockWork(self.evaluation, self.methods, self.metrics, store, lambda what: None).run()
+    def _do(self, evaluation: Evaluation, store: Store) -> None:
+        BlockWork(evaluation, self.methods, self.metrics, store, Progress.silent()).run()
 
 
-def run_jobs(executor: Any, jobs: list[Callable[[], Job]], run: Run, done: Callable[[], object]) -> None:
+def run_jobs(executor: Any, model: nn.Module | str, jobs: Iterable[Job], run: Run, done: Callable[[int], object]) -> None:
     """Let an engine do blocks, those first that stand first.
 
     Parameters
     ----------
     executor
-        Its `submit(function, argument)` returns futures with `done`, `result` and `cancel`.
+        Its `submit(function, *arguments)` returns futures with `done`, `result` and `cancel`.
+    model
+        It is sent along with each job, but once to each worker of Dask; or "package.module:function", which makes it there.
     jobs
-        Make the jobs, when their turn has come.
+        They are made when their turn has come.
     run
         Takes the cells that workers return.
     done
-        Called for each block that is done.
+        Called with the number of each block that is done.
 
     Raises
     ------
@@ -90,24 +95,39 @@ def run_jobs(executor: Any, jobs: list[Callable[[], Job]], run: Run, done: Calla
     RuntimeError
         If a worker has died, and the engine does not do its work again.
     """
-    waiting, pending = list(reversed(jobs)), dict[Any, Job]()
+    waiting, pending, sent = iter(jobs), dict[Any, Job](), _sent(executor, model)
     try:
-        while waiting or pending:
-            while waiting and len(pending) < _MOST_WAITING:
-                job = waiting.pop()()
-                pending[executor.submit(Job.run, job)] = job
+        while True:
+            for job in islice(waiting, _MOST_WAITING - len(pending)):
+                pending[executor.submit(Job.do, job, sent)] = job
+            if not pending:
+                return
             ended = [future for future in pending if future.done()]
             for future in ended:
                 job = pending.pop(future)
-                store = _result(future, job)
+                store = _result(future, job, model)
                 if isinstance(run, MemoryRun) and store is not None:
                     run.put(job.block, store)
-                done()
+                done(job.block)
             if not ended:
                 time.sleep(_PAUSE)
     finally:
         for future in pending:
             future.cancel()
+
+
+def _sent(executor: Any, model: nn.Module | str) -> Any:
+    """What stands for the model in the arguments of a job.
+
+    Dask would carry the model in every job. So it gets a task whose result is the pickle of the model: workers hand it on to
+    each other, and if all that have it die, the task is done again.
+    """
+    client = getattr(executor, "_client", None)
+    if client is None or isinstance(model, str):
+        return model
+    import cloudpickle  # Dask needs it
+
+    return client.submit(bytes, cloudpickle.dumps(model), pure=False)
 
 
 def threads_of(executor: Any) -> int | None:
@@ -127,7 +147,7 @@ def _threads(n: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _result(future: Any, job: Job) -> MemoryStore | None:
+def _result(future: Any, job: Job, model: nn.Module | str) -> MemoryStore | None:
     try:
         return future.result()
     except BrokenExecutor as error:
@@ -136,16 +156,17 @@ def _result(future: Any, job: Job) -> MemoryStore | None:
         ) from error
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         for name, part in {
-            "the model": job.evaluation.model,
+            "the model": model,
             **_named("method", job.methods),
             **_named("metric", job.metrics),
         }.items():
             try:
                 pickle.dumps(part)
             except Exception as reason:  # objects raise anything here
+                also = "; or pass model='package.module:function', which workers call" if part is model else ""
                 raise ValueError(
                     f"{name} cannot be sent to a worker ({error_line(reason)}); define its functions and classes at the top of "
-                    "a module that can be imported, or leave out the executor"
+                    f"a module that can be imported, or leave out the executor{also}"
                 ) from error
         raise
 

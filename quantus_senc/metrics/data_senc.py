@@ -165,6 +165,11 @@ class DataSensitivityConsistency(SensitivityConsistency):
         self.perturb_baseline = perturb_baseline
         self._source: DataSensitivityConsistency | None = None
 
+    @property
+    def source(self) -> "DataSensitivityConsistency":
+        """The metric whose runs this one reads if it was made by `with_estimator`, else itself."""
+        return self._source or self
+
     def with_estimator(self, estimator: str) -> "DataSensitivityConsistency":
         """The same metric with another estimator, which reads the weights of masks that this metric's last run has shown.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.similarity import Originals
-from quantus_senc.model.arrays import as_tensor, copied, model_device, model_precision, takes_arrays
+from quantus_senc.model.arrays import as_tensor, copied, host_array, model_device, model_precision, takes_arrays
 from quantus_senc.model.outputs import check_maps, check_outputs
 from quantus_senc.model.pass_size import BatchLimit, PassLoad
 from quantus_senc.model.state import hooks_removed_after, preserving, switch_to_evaluation
@@ -76,7 +76,7 @@ class ExplainedModel:
 
     def inputs(self, x_batch: np.ndarray) -> Float[Tensor, "B *shape"]:
         """A copy of the inputs in the model's precision, that lies in memory in the order of its axes."""
-        return torch.tensor(np.ascontiguousarray(x_batch), dtype=model_precision(self.model), device=self.device)
+        return torch.tensor(host_array(x_batch), dtype=model_precision(self.model), device=self.device)
 
     def batch(self, x_batch: np.ndarray, y_batch: np.ndarray) -> tuple[Float[Tensor, "B *shape"], Int64[Tensor, " B"]]:
         """Copies of inputs and of the classes to explain."""

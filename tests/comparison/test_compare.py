@@ -259,7 +259,7 @@ def test_datasets_are_read_by_blocks(model, images):
 
 
 def test_an_array_that_is_mapped_to_a_file(model, images, tmp_path):
-    np.save(tmp_path / "x.npy", images[0].numpy())
+    np.save(tmp_path / "x.npy", images[0].numpy().astype(">f4"))  # in the other order of bytes
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     kwargs = {"methods": ["Saliency"], "metrics": ["SenC"], **FAST}
     pd.testing.assert_frame_equal(compare(model, mapped, images[1], **kwargs).scores, compare(model, *images, **kwargs).scores)
@@ -274,6 +274,13 @@ DATASETS = {
     "a Endless without a length": Endless(),
     "a TensorDataset of no items": torch.utils.data.TensorDataset(torch.zeros(0, 3), torch.zeros(0)),
     "item 0 is a Tensor, not a pair": torch.utils.data.Subset([torch.zeros(3)], [0]),
+    r"item 1 has the shape \(3, 9, 9\), and item 0 \(3, 12, 12\)": torch.utils.data.Subset(
+        [(torch.zeros(3, 12, 12), 0), (torch.zeros(3, 9, 9), 0)], [0, 1]
+    ),
+    "item 1 has the class 1.7; classes are integers": torch.utils.data.Subset(
+        [(torch.zeros(3, 12, 12), 0), (torch.zeros(3, 12, 12), 1.7)], [0, 1]
+    ),
+    "item 0 has the class 'cat'": torch.utils.data.Subset([(torch.zeros(3, 12, 12), "cat")], [0]),
     "y_batch=None needs a dataset": torch.zeros(2, 3, 12, 12),
 }
 
@@ -287,7 +294,7 @@ def test_datasets_that_are_none(model, message):
 def test_whole_blocks_have_the_scores_of_all_images(model, images):
     """Bit for bit, also by metrics that draw random numbers."""
     metrics = {name: name for name in ("SenC", "Top-3", "Faithfulness Correlation", "MPRT")} | {"drawn": Drawing()}
-    kwargs = {"methods": ["Saliency", "random"], "metrics": metrics, "block_size": 2, **FAST}
+    kwargs = {"methods": ["Saliency", "random"], "metrics": metrics, "block_size": np.int64(2), **FAST}
     whole = compare(model, *images, **kwargs).scores
     parts = [
         compare(model, *(values[places] for values in images), image_ids=places, **kwargs).scores for places in ([3, 2], [0, 1])

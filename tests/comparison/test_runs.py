@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import torch
 from filelock import FileLock
 
 from quantus_senc import Comparison, DataSensitivityConsistency, compare
-from quantus_senc.comparison import runs
+from quantus_senc.comparison import cell_files, run_folder
 from tests.small_models import gradient, image_model, inputs
 
 pytestmark = pytest.mark.xdist_group("runs")  # one process makes the comparison that they look at
@@ -41,6 +42,17 @@ class Counting:
         if fails_on is not None and fails_on in np.asarray(targets):
             raise error("no map")
         return gradient(model, torch.as_tensor(inputs), torch.as_tensor(targets)) * power
+
+
+class FailsOnTensors(Counting):
+    """A method that metrics of sensitivity consistency, which give it tensors, can no longer use."""
+
+    fails = False
+
+    def __call__(self, model, inputs, targets, **kwargs):
+        if self.fails and isinstance(inputs, torch.Tensor):
+            raise ArithmeticError("no map")
+        return super().__call__(model, inputs, targets, **kwargs)
 
 
 def settings(**changes):
@@ -79,6 +91,13 @@ def assert_same(result, expected):
                 assert torch.equal(value.labels, theirs[key].labels) if value.labels is not None else theirs[key].labels is None
 
 
+def assert_same_scores(result, expected):
+    """Equal bit for bit, in any order of metrics and methods."""
+    key = ["metric", "method", "image"]
+    first, second = (one.scores.sort_values(key, ignore_index=True) for one in (result, expected))
+    pd.testing.assert_frame_equal(first, second)
+
+
 def test_a_folder_holds_what_a_call_returns(model, whole, tmp_path):
     assert_same(compare(model, X, Y, folder=tmp_path, **settings()), whole)
     assert_same(Comparison.load(tmp_path), whole)
@@ -107,18 +126,19 @@ class Stop(BaseException):
 @contextmanager
 def stopping_at(monkeypatch, n_file, *, half_written):
     """Stop before the file of this number is written, or when it is half written beside."""
-    write, count = runs._write, [0]
+    write, count = cell_files.write_file, [0]
 
     def stop(file, data):
         count[0] += 1
         if count[0] == n_file:
             if half_written:
-                file.with_name(f".{file.name}.1{runs._BESIDE}").write_bytes(data[: len(data) // 2])
+                file.with_name(f".{file.name}.1{cell_files.BESIDE}").write_bytes(data[: len(data) // 2])
             raise Stop
         write(file, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "_write", stop)
+        for module in (cell_files, run_folder):
+            patch.setattr(module, "write_file", stop)
         yield
 
 
@@ -133,27 +153,52 @@ def test_a_run_that_was_stopped_goes_on(monkeypatch, model, whole, tmp_path, n_f
     assert_same(compare(model, X, Y, folder=tmp_path, **settings()), whole)
 
 
+KILLED = """
+import os, random, signal, sys, time
+import torch
+from quantus_senc import compare
+from quantus_senc.comparison import cell_files
+from tests.comparison.test_runs import X, Y, image_model, settings
+
+torch.set_num_threads(1)
+at_cell, at_random = sys.argv[1:]
+
+def run(folder):
+    pid = os.fork()
+    if not pid:
+        compare(image_model(), X, Y, folder=folder, **settings())
+        os._exit(0)
+    return pid
+
+write, count = cell_files.write_file, [0]
+def kill_at_seventh(file, data):
+    count[0] += 1
+    write(file, data) if count[0] < 7 else os.kill(os.getpid(), signal.SIGKILL)
+cell_files.write_file = kill_at_seventh
+print(os.waitpid(run(at_cell), 0)[1])
+cell_files.write_file = write
+
+moments = random.Random(0)
+for _ in range(20):
+    pid = run(at_random)
+    time.sleep(moments.uniform(0, 0.2))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+"""
+
+
 def test_a_process_that_is_killed(tmp_path, model, whole):
-    folder = tmp_path / "run"
-    script = (
-        "import os, signal\n"
-        "from quantus_senc import compare\n"
-        "from quantus_senc.comparison import runs\n"
-        "from tests.comparison.test_runs import X, Y, image_model, settings\n"
-        "write, count = runs._write, [0]\n"
-        "def kill(file, data):\n"
-        "    count[0] += 1\n"
-        "    write(file, data) if count[0] < 9 else os.kill(os.getpid(), signal.SIGKILL)\n"
-        "runs._write = kill\n"
-        f"compare(image_model(), X, Y, folder={str(folder)!r}, **settings())\n"
-    )
-    root = Path(__file__).parents[2]
-    assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == -signal.SIGKILL
-    unfinished = Comparison.load(folder)
+    """At a cell, and at 20 random moments."""
+    at_cell, at_random = tmp_path / "cell", tmp_path / "random"
+    command = [sys.executable, "-c", KILLED, at_cell, at_random]
+    process = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True)
+    assert process.stdout.split() == [str(int(signal.SIGKILL))]
+    unfinished = Comparison.load(at_cell)
     assert 0 < unfinished.n_missing < len(unfinished.scores)
     assert f"{unfinished.n_missing} of 30 scores not done yet" in repr(unfinished)
     assert "not done yet" in unfinished.report(tmp_path / "page.html").read_text()
-    assert_same(compare(model, X, Y, folder=folder, **settings()), whole)
+    for folder in (at_cell, at_random):
+        assert_same(compare(model, X, Y, folder=folder, **settings()), whole)
 
 
 def test_a_method_is_added(model, tmp_path):
@@ -176,9 +221,7 @@ def test_an_estimator_and_an_agreement_are_added_without_masks(model, whole, tmp
     Counting.n_samples = 0
     result = compare(model, X, Y, folder=tmp_path, **settings())
     with_masks = Counting.n_samples
-    key = ["metric", "method", "image"]
-    expected = whole.scores.set_index(key).loc[pd.MultiIndex.from_frame(result.scores[key])].reset_index()
-    pd.testing.assert_frame_equal(result.scores, expected)
+    assert_same_scores(result, whole)
     Counting.n_samples = 0
     compare(model, X, Y, **settings(metrics={"paper": everything["paper"]}))
     assert with_masks < Counting.n_samples - 2 * 3 * 30  # for two methods and three images, nearly 40 masks
@@ -200,11 +243,62 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_cell_is_done_again(model, whole, tmp_path, damage):
     compare(model, X, Y, folder=tmp_path, **settings())
-    cell = next(tmp_path.glob("cells/000001/plain-* by SenC-*.npz"))
+    cell = next(tmp_path.glob("cells/*/000001/plain-* by SenC-*.npz"))
     cell.write_bytes(damage(cell.read_bytes()))
     with pytest.warns(UserWarning, match="is damaged .* and counts as not done"):
         result = compare(model, X, Y, folder=tmp_path, **settings())
     assert_same(result, whole)
+
+
+def test_damaged_maps_and_images_are_made_again(model, whole, tmp_path):
+    compare(model, X, Y, folder=tmp_path, **settings())
+    (explanation,) = (file for file in tmp_path.glob("cells/*/000000/plain-*.npz") if " by " not in file.name)
+    explanation.write_bytes(b"")
+    (tmp_path / "example.npz").write_bytes(b"")
+    with pytest.warns(UserWarning, match="example.npz is damaged"):
+        result = compare(model, X, Y, folder=tmp_path, **settings())
+    assert_same(result, whole)
+
+
+def test_cells_of_another_run_are_never_taken(model, whole, tmp_path):
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    compare(other_model(), X, Y, folder=other, **settings())
+    compare(model, X, Y, folder=mine, **settings(methods={"plain": Counting()}))
+    shutil.copytree(other / "cells", mine / "cells", dirs_exist_ok=True)
+    assert_same(compare(model, X, Y, folder=mine, **settings()), whole)
+    (mine / "run.json").unlink()
+    with pytest.raises(ValueError, match=r"holds other files \(cells\), but no run.json"):
+        compare(model, X, Y, folder=mine, **settings())
+
+
+def test_a_run_stops_when_another_process_begins_anew(model, whole, tmp_path):
+    """It has its cells below its own identifier, and gives up at the next block."""
+
+    class Begins(Counting):
+        has_begun = False
+
+        def __call__(self, model, inputs, targets, **kwargs):
+            if not Begins.has_begun:
+                Begins.has_begun = True
+                compare(image_model(), X, Y, folder=tmp_path, fresh=True, **settings())
+            return super().__call__(model, inputs, targets, **kwargs)
+
+    methods = {"plain": Begins(), "double": (Counting(), {"power": 3.0})}
+    with pytest.raises(ValueError, match="was begun anew by another process, so that this one has stopped"):
+        compare(model, X, Y, folder=tmp_path, **settings(methods=methods))
+    assert_same(Comparison.load(tmp_path), whole)
+
+
+def test_a_method_that_fails_later_fails_alone(monkeypatch, model, tmp_path):
+    """Its records are there, but the metric that is to read them cannot explain the unperturbed images again."""
+    methods = {"plain": FailsOnTensors(), "double": (Counting(), {"power": 2.0})}
+    senc = settings()["metrics"]["SenC"]
+    compare(model, X, Y, folder=tmp_path, **settings(methods=methods, metrics={"SenC": senc}))
+    monkeypatch.setattr(FailsOnTensors, "fails", True)
+    result = compare(model, X, Y, folder=tmp_path, **settings(methods=methods, metrics={"SenC": senc, "Top-2": senc.top_k(2)}))
+    failures = result.scores.set_index(["metric", "method"])["failure"]
+    assert set(failures["Top-2", "plain"]) == {"ArithmeticError: no map"}
+    assert set(failures["Top-2", "double"]) == set(failures["SenC", "plain"]) == {""}
 
 
 def test_shards_come_together(model, whole, tmp_path):
@@ -215,27 +309,31 @@ def test_shards_come_together(model, whole, tmp_path):
 
 def test_a_block_that_another_process_works_on_is_left_to_it(model, whole, tmp_path):
     """The others are done first; then the block, in which the process has died."""
-    order = []
-    lock = FileLock(tmp_path / "cells" / "000000" / ".lock")
+    order, locks = [], []
 
     class Noting(Counting):
         def __call__(self, model, inputs, targets, **kwargs):
-            order.append(len(list(tmp_path.glob("cells/000001/*by*.npz"))))
-            lock.release()
+            order.append(len(list(tmp_path.glob("cells/*/000001/*by*.npz"))))
+            for lock in locks:
+                lock.release()
             return super().__call__(model, inputs, targets, **kwargs)
 
     methods = {"plain": Noting(), "double": (Noting(), {"power": 2.0})}
-    lock.acquire()
+    compare(model, X, Y, folder=tmp_path, **settings(methods=methods, metrics={"drawn": Drawing()}))
+    (cells,) = tmp_path.glob("cells/*")
+    locks.append(FileLock(cells / "000000" / ".lock"))
+    locks[0].acquire()
+    order.clear()
     result = compare(model, X, Y, folder=tmp_path, **settings(methods=methods))
-    pd.testing.assert_frame_equal(result.scores, whole.scores)
-    assert (order[0], order[-1]) == (0, 10)  # the cells of block 1 that were done at the first and at the last explanation
+    assert_same_scores(result, whole)
+    assert (order[0], order[-1]) == (2, 10)  # the cells of block 1 that were done at the first and at the last explanation
 
 
 def test_a_failure_leaves_its_traceback_and_can_be_tried_again(model, tmp_path):
     failing = settings(methods={"plain": (Counting(), {"fails_on": int(Y[0])})}, metrics={"drawn": Drawing()})
     result = compare(model, X, Y, folder=tmp_path, **failing)
     assert result.scores["failure"].iloc[0] == "the method failed: ArithmeticError: no map"
-    (text,) = tmp_path.glob("cells/000000/*.txt")
+    (text,) = tmp_path.glob("cells/*/000000/*.txt")
     assert 'raise error("no map")' in text.read_text()
     Counting.n_samples = 0
     compare(model, X, Y, folder=tmp_path, **failing)
@@ -271,12 +369,9 @@ def test_a_full_disk_loses_the_cell_at_hand(model, whole, tmp_path):
     compare(model, X, Y, folder=folder, **settings(methods={"plain": Counting()}, metrics={"drawn": Drawing()}))
     with small_disk(4000), pytest.raises(OSError, match=r"was not written .*run the same again to go on"):
         compare(model, X, Y, folder=folder, **settings())
-    assert not list(folder.glob(f"cells/*/.*{runs._BESIDE}"))
+    assert not list(folder.glob(f"cells/*/*/.*{cell_files.BESIDE}"))
     result = compare(model, X, Y, folder=folder, **settings())
-    key = ["metric", "method", "image"]
-    pd.testing.assert_frame_equal(
-        result.scores.sort_values(key, ignore_index=True), whole.scores.sort_values(key, ignore_index=True)
-    )
+    assert_same_scores(result, whole)
 
 
 def other_model():
@@ -311,8 +406,9 @@ def test_something_else_is_refused_and_named(model, tmp_path):
 
 def test_folders_that_are_none_of_ours(model, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"holds other files \(notes.txt\), but no comparison"):
+    with pytest.raises(ValueError, match=r"holds other files \(notes.txt\), but no run.json"):
         compare(model, X, Y, folder=tmp_path, **settings())
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
     with pytest.raises(OSError, match="File exists"):
         compare(model, X, Y, folder=tmp_path / "notes.txt", **settings())
     assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -1,14 +1,16 @@
 """Comparisons by engines: the same scores as in one process, and clear words where an engine fails."""
 
 import pickle
+import time
 from concurrent.futures import BrokenExecutor
 
 import pandas as pd
 import pytest
 import torch
+from distributed import Client, LocalCluster
 
 from quantus_senc import compare
-from tests.comparison.test_runs import Counting, X, Y, assert_same, settings
+from tests.comparison.test_runs import Counting, Drawing, X, Y, assert_same, settings
 from tests.small_models import gradient, image_model
 
 pytestmark = pytest.mark.xdist_group("runs")
@@ -19,15 +21,15 @@ class Future:
 
     cancelled = False
 
-    def __init__(self, function, argument):
-        self.function, self.argument = function, argument
+    def __init__(self, function, *arguments):
+        self.function, self.arguments = function, arguments
 
     def done(self):
         return True
 
     def result(self):
-        function, argument = pickle.loads(pickle.dumps((self.function, self.argument)))
-        return pickle.loads(pickle.dumps(function(argument)))
+        function, arguments = pickle.loads(pickle.dumps((self.function, self.arguments)))
+        return pickle.loads(pickle.dumps(function(*arguments)))
 
     def cancel(self):
         self.cancelled = True
@@ -39,8 +41,8 @@ class Engine:
     def __init__(self):
         self.futures = []
 
-    def submit(self, function, argument):
-        self.futures.append(self.future(function, argument))
+    def submit(self, function, *arguments):
+        self.futures.append(self.future(function, *arguments))
         return self.futures[-1]
 
 
@@ -58,7 +60,7 @@ def test_blocks_are_done_by_an_engine(model, whole):
     engine = Engine()
     result = compare(model, X, Y, executor=engine, **settings())
     assert_same(result, whole)
-    assert [len(future.argument.evaluation.x_batch) for future in engine.futures] == [2, 1]
+    assert [len(future.arguments[0].evaluation.keywords["x_batch"]) for future in engine.futures] == [2, 1]
 
 
 def test_an_engine_writes_to_a_folder(model, whole, tmp_path):
@@ -74,7 +76,7 @@ def test_threads_are_as_before(model):
     pool._max_workers = 1
     compare(model, X, Y, executor=pool, **settings(metrics={"Top-1": "Top-1"}))
     assert torch.get_num_threads() == before
-    assert pool.futures[0].argument.n_threads >= 1
+    assert pool.futures[0].arguments[0].n_threads >= 1
 
 
 CANNOT_BE_SENT = {
@@ -94,6 +96,58 @@ def test_a_model_that_cannot_be_sent_is_named():
     model.activation = lambda x: x
     with pytest.raises(ValueError, match="the model cannot be sent to a worker"):
         compare(model, X, Y, executor=Engine(), **settings())
+
+
+def test_a_function_makes_a_model_that_cannot_be_sent(whole):
+    """Here, and in the workers."""
+    engine = Engine()
+    result = compare("tests.small_models:unpicklable_model", X, Y, executor=engine, **settings())
+    pd.testing.assert_frame_equal(result.scores, whole.scores)
+    assert engine.futures[0].arguments[1] == "tests.small_models:unpicklable_model"
+
+
+class Hanging:
+    """A metric that does not end for the images of the first block."""
+
+    def __call__(self, model, x_batch, **kwargs):
+        time.sleep(3600 if len(x_batch) == 2 else 0)
+        return [0.5] * len(x_batch)
+
+
+@pytest.mark.unwatched("all")
+def test_a_cell_that_takes_too_long_is_ended(tmp_path):
+    """Dask does the other cells of the block; the reason is beside the cell."""
+    metrics = {"drawn": Drawing(), "hanging": Hanging(), "drawn again": Drawing()}
+    methods = {"plain": Counting()}
+    with LocalCluster(1, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
+        result = compare(
+            *(image_model(), X, Y),
+            **settings(methods=methods, metrics=metrics),
+            folder=tmp_path,
+            executor=client.get_executor(),
+            timeout=5,
+        )
+    scores = result.scores.set_index("metric")
+    assert list(scores.loc["hanging", "failure"]) == ["it took longer than the time limit"] * 2 + [""]
+    assert not scores.loc[["drawn", "drawn again"], "failure"].any()
+    (text,) = tmp_path.glob("cells/*/000000/*.txt")
+    assert "Timeout" in text.read_text()
+    assert "in __call__" in text.read_text()
+    assert not list(tmp_path.rglob("*.late"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"timeout": 5}, "timeout=5 needs an executor and a folder"),
+        ({"timeout": 5, "executor": Engine()}, "timeout=5 needs an executor and a folder"),
+        ({"timeout": 0}, "timeout=0 must be a number of seconds above 0"),
+        ({"timeout": "1 h"}, "timeout='1 h' must be a number of seconds above 0"),
+    ],
+)
+def test_time_limits_that_nobody_holds_to(model, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        compare(model, X, Y, **arguments, **settings())
 
 
 class DeadEngine(Engine):

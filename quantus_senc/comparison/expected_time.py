@@ -1,0 +1,184 @@
+"""What a comparison is going to take, timed on its first image."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quantus_senc.comparison.blocks import Block
+from quantus_senc.comparison.cells import Cell, Evaluation
+from quantus_senc.comparison.failures import error_line, records_by_layer
+from quantus_senc.comparison.named_methods import Method
+from quantus_senc.comparison.progress import duration
+from quantus_senc.comparison.runs import Run
+from quantus_senc.comparison.workload import Workload
+from quantus_senc.metrics.base import SensitivityConsistency
+from quantus_senc.metrics.data_senc import DataSensitivityConsistency
+from quantus_senc.metrics.derived import source_of
+from quantus_senc.plot.tables import by_metric_and_method
+
+_FEW, _MORE = 32, 160  # masks; the difference of the times shows what a mask takes
+_LARGE_SHARE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class ExpectedTime:
+    """What a comparison has to do, and about how long it takes in one process.
+
+    Attributes
+    ----------
+    table
+        One row per metric and method, in columns `metric`, `method`, `n_images` (to do), `masked_samples` (at most, where a
+        tolerance ends sooner) and `seconds` of these, and `failure` (why it fails for the first image, or an empty string).
+    n_blocks, n_done
+        Of images; and how many cells, each a method by a metric on a block, are done already.
+    has_tolerance
+        Whether images get no more masks once they are certain enough.
+    """
+
+    table: pd.DataFrame
+    n_blocks: int
+    n_done: int
+    has_tolerance: bool
+
+    @property
+    def seconds(self) -> float:
+        """Of all that is to be done."""
+        return float(self.table["seconds"].sum())
+
+    def __str__(self) -> str:
+        n_cells = len(self.table) * self.n_blocks
+        samples = int(self.table["masked_samples"].sum())
+        cells = self.table.assign(cell=[duration(seconds) if seconds else "-" for seconds in self.table["seconds"]])
+        times = by_metric_and_method(cells, "cell").rename_axis(index=None, columns=None).to_string()
+        bound = "At most about" if self.has_tolerance else "About"
+        return (
+            f"{n_cells} cells (a method by a metric on a block of images), of which {self.n_done} are done; "
+            f"{samples:,} masked samples to do.\n\n{times}\n\n"
+            f"{bound} {duration(self.seconds)} in one process, as the first image says. {self._advice()}\n{self._failures()}"
+        )
+
+    def _advice(self) -> str:
+        """What would save most."""
+        largest, seconds, samples = max(self._by_metric(), key=lambda row: row[1])
+        share = seconds / self.seconds if self.seconds else 0.0
+        if share < _LARGE_SHARE:
+            return "Fewer images, methods or metrics take less."
+        start = f"{share:.0%} of it is {largest}: "
+        if not samples:
+            return f"{start}leave it out, or take fewer images."
+        if self.has_tolerance:
+            return f"{start}a larger tolerance or fewer masks take less."
+        return f"{start}tolerance=0.05 (--tolerance 0.05) ends an image's masks when its standard error is 0.05."
+
+    def _by_metric(self) -> list[tuple[str, float, float]]:
+        """Name, seconds and masked samples of each metric."""
+        sums = self.table.groupby("metric", sort=False)[["seconds", "masked_samples"]].sum()
+        columns = (sums["seconds"].tolist(), sums["masked_samples"].tolist())
+        return list(zip(map(str, sums.index), *columns, strict=True))
+
+    def _failures(self) -> str:
+        """A line for each metric that fails, with the methods for which it does."""
+        failing = self.table[self.table["failure"] != ""].groupby(["metric", "failure"], sort=False)["method"]
+        return "".join(f"{metric} fails for {', '.join(names)}: {why}\n" for (metric, why), names in failing)
+
+
+def timed(workload: Workload, blocks: list[Block], run: Run | None) -> ExpectedTime:
+    """Time each method by each metric on the first image.
+
+    A metric that masks runs with few masks and with more; the difference is what a mask takes, for each image, and the rest is
+    taken once a block. Other metrics run as they are. Metrics that read the run of another take nothing.
+
+    Parameters
+    ----------
+    workload, blocks
+        What is to be done.
+    run
+        What is done already; None for nothing.
+    """
+    first = workload.blocks[0]
+    evaluation = workload.evaluation(Block(first.number, first.places[:1]))(workload.model)
+    to_do = {pair: _blocks_to_do(blocks, run, *pair) for pair in _pairs(workload)}
+    timing, rows = _Timing(evaluation, workload.metrics), []
+    for name, method in workload.methods.items():
+        costs = timing.costs(method, [metric for metric in workload.metrics if to_do[name, metric]])
+        for metric, cost in costs.items():
+            sizes = [len(block.places) for block in to_do[name, metric]]
+            seconds = cost.a_block * len(sizes) + cost.an_image * sum(sizes)
+            rows.append((metric, name, sum(sizes), cost.samples * sum(sizes), seconds, cost.failure))
+    table = pd.DataFrame(rows, columns=["metric", "method", "n_images", "masked_samples", "seconds", "failure"])
+    n_done = sum(len(blocks) - len(left) for left in to_do.values())
+    has_tolerance = workload.parameters["tolerance"] is not None
+    return ExpectedTime(table, len(blocks), n_done, has_tolerance)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Seconds, and masked samples of an image."""
+
+    a_block: float = 0.0
+    an_image: float = 0.0
+    samples: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Timing:
+    """Times metrics on one image, with what methods share."""
+
+    evaluation: Evaluation
+    metrics: Mapping[str, Any]
+
+    def costs(self, method: Method, to_do: list[str]) -> dict[str, _Cost]:
+        """The cost of each metric; of those that need not be done it is nothing."""
+        costs = dict.fromkeys(self.metrics, _Cost())
+        if not to_do:
+            return costs
+        try:
+            maps = self.evaluation.attributions(method)
+        except Exception as error:  # a method may raise anything
+            return dict.fromkeys(self.metrics, _Cost(failure=f"the method failed: {error_line(error)}"))
+        for name in to_do:
+            costs[name] = self._cost(method, self.metrics[name], maps)
+        return costs
+
+    def _cost(self, method: Method, metric: Any, maps: np.ndarray) -> _Cost:
+        if _reads_another(metric, self.metrics):
+            return _Cost()
+        source = source_of(metric)
+        if not isinstance(source, SensitivityConsistency):
+            cell = self.evaluation.score(method, metric, maps, {})
+            return _Cost(an_image=cell.seconds, failure=cell.failures[0] if cell.error else "")
+        few, more = (self._masked(method, source, maps, n) for n in (_FEW, _MORE))
+        if more[0].error:
+            return _Cost(failure=more[0].failures[0])
+        a_mask = max(more[0].seconds - few[0].seconds, 0.0) / (_MORE - _FEW)
+        layers = records_by_layer(more[1].sensitivities)
+        n_masks = max(source.plan.mask_count(len(records[0].prediction)) for records in layers)
+        rest = max(few[0].seconds - a_mask * _FEW, 0.0)
+        return _Cost(rest, a_mask * n_masks, n_masks * len(layers))
+
+    def _masked(
+        self, method: Method, metric: SensitivityConsistency, maps: np.ndarray, n_masks: int
+    ) -> tuple[Cell, SensitivityConsistency]:
+        """The cell of a copy of the metric with so many masks, and the copy."""
+        looking = copy.copy(metric)
+        looking.n_masks, looking.estimator, looking.tolerance = n_masks, "paper", None
+        return self.evaluation.score(method, looking, maps, {}), looking
+
+
+def _pairs(workload: Workload) -> list[tuple[str, str]]:
+    return [(method, metric) for method in workload.methods for metric in workload.metrics]
+
+
+def _blocks_to_do(blocks: list[Block], run: Run | None, method: str, metric: str) -> list[Block]:
+    return [block for block in blocks if run is None or run.store(block.number).scores(method, metric) is None]
+
+
+def _reads_another(metric: Any, metrics: Mapping[str, Any]) -> bool:
+    """Whether a metric reads the run of another of the metrics."""
+    source = metric.source if isinstance(metric, DataSensitivityConsistency) else source_of(metric)
+    return source is not metric and any(each is source for each in metrics.values())

@@ -1,0 +1,129 @@
+"""What a comparison has to do: methods by metrics, on images in blocks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from quantus_senc.comparison.blocks import Block, blocks_of
+from quantus_senc.comparison.cells import Evaluation
+from quantus_senc.comparison.dataset_images import images_and_classes
+from quantus_senc.comparison.description import Description
+from quantus_senc.comparison.examples import Examples
+from quantus_senc.comparison.fingerprints import of_arrays
+from quantus_senc.comparison.named_methods import DEFAULT_METHODS, Method, named_methods
+from quantus_senc.comparison.named_metrics import named_metrics
+from quantus_senc.comparison.settings import described
+from quantus_senc.core.checks import check_inputs, check_integer
+from quantus_senc.metrics.image_batch import numbered
+from quantus_senc.model.arrays import host_array
+from quantus_senc.model.explained_model import n_classes
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """All methods and metrics, and all images.
+
+    Attributes
+    ----------
+    model
+        Returns (B, classes).
+    images, targets, numbers
+        (B, ...), the classes to explain, and the numbers of the images in the whole data set. Images are an array, or are read
+        from a file or a dataset when they are asked for.
+    methods, metrics
+        By name.
+    blocks
+        The images that are evaluated together.
+    parameters
+        Of the metrics, and `block_size`, for the settings of the result.
+    """
+
+    model: nn.Module
+    images: Any
+    targets: np.ndarray
+    numbers: Int64[Tensor, " B"]
+    methods: dict[str, Method]
+    metrics: dict[str, Any]
+    blocks: list[Block]
+    parameters: dict[str, Any]
+
+    @classmethod
+    def from_arguments(
+        cls,
+        model: nn.Module,
+        x_batch: Any,
+        y_batch: Any,
+        *,
+        methods: Any = DEFAULT_METHODS,
+        metrics: Any = None,
+        block_size: int = 64,
+        image_ids: Any = None,
+        n_masks: int | str = 500,
+        mask_rate: float = 0.8,
+        tolerance: float | None = None,
+        seed: int = 42,
+        **kwargs: Any,
+    ) -> "Workload":
+        """The workload of a call of `compare` with these arguments.
+
+        Raises
+        ------
+        ValueError
+            If an argument is wrong.
+        """
+        parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
+        images, targets = images_and_classes(x_batch, y_batch)
+        check_inputs(model, images, targets, None)
+        check_integer("block_size", block_size, 1, 2**63 - 1)
+        numbers = numbered(image_ids, len(images))
+        method_by_name = named_methods(methods)
+        metric_by_name = named_metrics(metrics, images, model, n_classes=n_classes(model, images, targets), **parameters)
+        blocks = blocks_of(numbers.tolist(), int(block_size))
+        settings = {**parameters, "block_size": int(block_size)}
+        return cls(model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings)
+
+    @property
+    def n_cells(self) -> int:
+        """Of each block."""
+        return len(self.methods) * len(self.metrics)
+
+    def evaluation(self, block: Block) -> Callable[[nn.Module], Evaluation]:
+        """Make the evaluation of a block on a model, which may be a copy in another process."""
+        places, seed = block.places, block.seed(self.parameters["seed"])
+        return partial(
+            Evaluation,
+            x_batch=self._images(places),
+            y_batch=self.targets[places],
+            image_ids=self.numbers[places],
+            seed=seed,
+        )
+
+    def example(self) -> Examples | None:
+        """The image with the lowest number; None for inputs that are no images."""
+        first = self.blocks[0].places[0]
+        return Examples(self._images([first])[0], int(self.targets[first])) if self.images.ndim == 4 else None
+
+    def description(self, notes: Mapping[str, str]) -> Description:
+        """What the comparison is of. All images are read once.
+
+        Parameters
+        ----------
+        notes
+            Further settings.
+        """
+        description = described(self.model, self.images, self.methods, self.metrics, self.parameters, self.numbers.tolist())
+        description.settings.update(notes)
+        for block in self.blocks:
+            places = block.places
+            description.blocks[block.number] = of_arrays(
+                self._images(places), self.targets[places], self.numbers[places].numpy()
+            )
+        return description
+
+    def _images(self, places: list[int]) -> np.ndarray:
+        return host_array(self.images[places])
