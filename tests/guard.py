@@ -64,9 +64,10 @@ def install():
         (explain, "_explain", 1),  # both `explain` and what `prepare` returns call it
         (explain.explain, "prepare", 0),
         (compare, "compare", 0),
+        (compare, "expected_time", 0),
     ):
         setattr(owner, name, _watched(getattr(owner, name), place))
-    quantus_senc.compare = compare.compare
+    quantus_senc.compare, quantus_senc.expected_time = compare.compare, compare.expected_time
 
 
 def _watched(function, place):

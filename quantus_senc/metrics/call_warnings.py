@@ -3,6 +3,7 @@
 from collections import Counter
 
 from quantus_senc.core.record import Sensitivity
+from quantus_senc.model.pass_size import BatchLimit
 
 DISAGREEMENT = (
     "a_batch is not what explain_func returns for these inputs; the scores are those of explain_func. (quantus.evaluate "
@@ -24,6 +25,16 @@ _ONE_BY_ONE = (
     "run in a pass of its own. That takes up to {:,} passes instead of {:,}. Rewrite explain_func (or the model) so that it "
     "treats each image by itself, and it is fast again."
 )
+
+_OUT_OF_MEMORY = (
+    "{}: the device had no memory for a pass of {} perturbed samples, so that passes became smaller. max_batch_size={} "
+    "saves the tries."
+)
+
+
+def memory_warning(name: str, limit: BatchLimit) -> list[str]:
+    """That passes had to become smaller; nothing if they had not."""
+    return [] if limit.too_many is None else [_OUT_OF_MEMORY.format(name, limit.too_many, limit.size)]
 
 
 def one_by_one_warning(name: str, n_pairs: int, pass_size: int) -> str:

@@ -76,6 +76,13 @@ class BatchLimit:
         Called after a pass that ran out of memory, before the next is tried.
     free_memory
         Bytes that are free on the device; None if that is unknown.
+
+    Attributes
+    ----------
+    size
+        How many samples a pass has.
+    too_many
+        How many samples were the first for which memory did not suffice; None if there were none.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class BatchLimit:
     ) -> None:
         self.recover = recover
         self.automatic = max_batch_size == "auto"
+        self.too_many: int | None = None
         self.size = _suitable(load, device, free_memory) if isinstance(max_batch_size, str) else max_batch_size
 
     def one_by_one(self) -> "BatchLimit":
@@ -125,6 +133,7 @@ class BatchLimit:
                 if not (self.automatic and stop - start > 1 and is_out_of_memory(error)):
                     raise
                 self.recover()
+                self.too_many = self.too_many or stop - start
                 self.size = (stop - start) // 2
                 waiting.append((start, stop))
             else:

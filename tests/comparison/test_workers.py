@@ -7,9 +7,10 @@ from concurrent.futures import BrokenExecutor
 import pandas as pd
 import pytest
 import torch
-from distributed import Client, LocalCluster
+from distributed import LocalCluster
 
 from quantus_senc import compare
+from quantus_senc.cli_inputs import engine
 from tests.comparison.test_runs import Counting, Drawing, X, Y, assert_same, settings
 from tests.small_models import gradient, image_model
 
@@ -116,15 +117,18 @@ class Hanging:
 
 @pytest.mark.unwatched("all")
 def test_a_cell_that_takes_too_long_is_ended(tmp_path):
-    """Dask does the other cells of the block; the reason is beside the cell."""
+    """A cluster that is there already does the other cells of the block; the reason is beside the cell."""
     metrics = {"drawn": Drawing(), "hanging": Hanging(), "drawn again": Drawing()}
     methods = {"plain": Counting()}
-    with LocalCluster(1, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        engine(None, cluster.scheduler_address) as dask,
+    ):
         result = compare(
             *(image_model(), X, Y),
             **settings(methods=methods, metrics=metrics),
             folder=tmp_path,
-            executor=client.get_executor(),
+            executor=dask,
             timeout=5,
         )
     scores = result.scores.set_index("metric")
