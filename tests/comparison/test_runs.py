@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -153,20 +154,27 @@ def test_a_run_that_was_stopped_goes_on(monkeypatch, model, whole, tmp_path, n_f
     assert_same(compare(model, X, Y, folder=tmp_path, **settings()), whole)
 
 
-KILLED = """
+ENDED = """
 import os, random, signal, sys, time
 import torch
+from concurrent.futures import Future
 from quantus_senc import compare
 from quantus_senc.comparison import cell_files
-from tests.comparison.test_runs import X, Y, image_model, settings
+from tests.comparison.test_runs import X, Y, Counting, Drawing, Hanging, image_model, settings
 
 torch.set_num_threads(1)
-at_cell, at_random = sys.argv[1:]
+at_cell, at_random, late = sys.argv[1:]
 
-def run(folder):
+class Here:
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+def run(folder, **more):
     pid = os.fork()
     if not pid:
-        compare(image_model(), X, Y, folder=folder, **settings())
+        compare(image_model(), X, Y, folder=folder, **settings(**more))
         os._exit(0)
     return pid
 
@@ -184,21 +192,54 @@ for _ in range(20):
     time.sleep(moments.uniform(0, 0.2))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+
+metrics = {"drawn": Drawing(), "hanging": Hanging(), "drawn again": Drawing()}
+for _ in range(2):
+    pid = run(late, methods={"plain": Counting()}, metrics=metrics, executor=Here(), timeout=2)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
-def test_a_process_that_is_killed(tmp_path, model, whole):
-    """At a cell, and at 20 random moments."""
-    at_cell, at_random = tmp_path / "cell", tmp_path / "random"
-    command = [sys.executable, "-c", KILLED, at_cell, at_random]
+class Hanging:
+    """A metric that does not end for the images of the first block."""
+
+    def __call__(self, model, x_batch, **kwargs):
+        time.sleep(3600 if len(x_batch) == 2 else 0)
+        return [0.5] * len(x_batch)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """Folders of runs that were ended at a cell, at 20 random moments, and by a time limit; and how their processes ended."""
+    folders = [tmp_path_factory.mktemp("ended") / name for name in ("cell", "random", "late")]
+    command = [sys.executable, "-c", ENDED, *folders]
     process = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True)
-    assert process.stdout.split() == [str(int(signal.SIGKILL))]
+    return folders, [int(line) for line in process.stdout.split()]
+
+
+def test_a_process_that_is_killed(ended, tmp_path, model, whole):
+    """At a cell, and at 20 random moments."""
+    (at_cell, at_random, _), statuses = ended
+    assert statuses[0] == signal.SIGKILL
     unfinished = Comparison.load(at_cell)
     assert 0 < unfinished.n_missing < len(unfinished.scores)
     assert f"{unfinished.n_missing} of 30 scores not done yet" in repr(unfinished)
     assert "not done yet" in unfinished.report(tmp_path / "page.html").read_text()
     for folder in (at_cell, at_random):
         assert_same(compare(model, X, Y, folder=folder, **settings()), whole)
+
+
+def test_a_cell_that_takes_too_long_is_ended(ended):
+    """Its process ends once; the next does the other cells. The reason is beside the cell."""
+    (_, _, folder), statuses = ended
+    assert statuses[1:] == [1, 0]
+    scores = Comparison.load(folder).scores.set_index("metric")
+    assert list(scores.loc["hanging", "failure"]) == ["it took longer than the time limit"] * 2 + [""]
+    assert not scores.loc[["drawn", "drawn again"], "failure"].any()
+    (text,) = folder.glob("cells/*/000000/*.txt")
+    assert "Timeout" in text.read_text()
+    assert "in __call__" in text.read_text()
+    assert not list(folder.rglob("*.late"))
 
 
 def test_a_method_is_added(model, tmp_path):

@@ -1,17 +1,14 @@
 """Comparisons by engines: the same scores as in one process, and clear words where an engine fails."""
 
 import pickle
-import time
 from concurrent.futures import BrokenExecutor
 
 import pandas as pd
 import pytest
 import torch
-from distributed import LocalCluster
 
 from quantus_senc import compare
-from quantus_senc.cli_inputs import engine
-from tests.comparison.test_runs import Counting, Drawing, X, Y, assert_same, settings
+from tests.comparison.test_runs import Counting, X, Y, assert_same, settings
 from tests.small_models import gradient, image_model
 
 pytestmark = pytest.mark.xdist_group("runs")
@@ -105,39 +102,6 @@ def test_a_function_makes_a_model_that_cannot_be_sent(whole):
     result = compare("tests.small_models:unpicklable_model", X, Y, executor=engine, **settings())
     pd.testing.assert_frame_equal(result.scores, whole.scores)
     assert engine.futures[0].arguments[1] == "tests.small_models:unpicklable_model"
-
-
-class Hanging:
-    """A metric that does not end for the images of the first block."""
-
-    def __call__(self, model, x_batch, **kwargs):
-        time.sleep(3600 if len(x_batch) == 2 else 0)
-        return [0.5] * len(x_batch)
-
-
-@pytest.mark.unwatched("all")
-def test_a_cell_that_takes_too_long_is_ended(tmp_path):
-    """A cluster that is there already does the other cells of the block; the reason is beside the cell."""
-    metrics = {"drawn": Drawing(), "hanging": Hanging(), "drawn again": Drawing()}
-    methods = {"plain": Counting()}
-    with (
-        LocalCluster(1, threads_per_worker=1, dashboard_address=":0") as cluster,
-        engine(None, cluster.scheduler_address) as dask,
-    ):
-        result = compare(
-            *(image_model(), X, Y),
-            **settings(methods=methods, metrics=metrics),
-            folder=tmp_path,
-            executor=dask,
-            timeout=5,
-        )
-    scores = result.scores.set_index("metric")
-    assert list(scores.loc["hanging", "failure"]) == ["it took longer than the time limit"] * 2 + [""]
-    assert not scores.loc[["drawn", "drawn again"], "failure"].any()
-    (text,) = tmp_path.glob("cells/*/000000/*.txt")
-    assert "Timeout" in text.read_text()
-    assert "in __call__" in text.read_text()
-    assert not list(tmp_path.rglob("*.late"))
 
 
 @pytest.mark.parametrize(
