@@ -19,9 +19,11 @@ from quantus_senc.comparison.named_methods import DEFAULT_METHODS, Method, named
 from quantus_senc.comparison.named_metrics import named_metrics
 from quantus_senc.comparison.settings import described
 from quantus_senc.core.checks import check_inputs, check_integer
+from quantus_senc.metrics.data_senc import DataSensitivityConsistency
 from quantus_senc.metrics.image_batch import numbered
 from quantus_senc.model.arrays import host_array
 from quantus_senc.model.explained_model import n_classes
+from quantus_senc.model.warn import warn
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,9 @@ class Workload:
         numbers = numbered(image_ids, len(images))
         method_by_name = named_methods(methods)
         metric_by_name = named_metrics(metrics, images, model, n_classes=n_classes(model, images, targets), **parameters)
+        data_metrics = [metric for metric in metric_by_name.values() if isinstance(metric, DataSensitivityConsistency)]
+        for message in {message for metric in data_metrics for message in metric.fewer_features(images.shape)}:
+            warn(message)
         blocks = blocks_of(numbers.tolist(), int(block_size))
         settings = {**parameters, "block_size": int(block_size)}
         return cls(model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings)

@@ -1,6 +1,7 @@
 """Features of an input: which positions are masked as one."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,13 @@ from jaxtyping import Float, Int64
 from skimage.segmentation import slic
 from torch import Tensor
 
+_PIXELS = 50  # of a superpixel
+_MASKS_PER_SEGMENT, _FEWEST_AFFORDABLE = 8, 16
 SegmentFunc = str | Callable[[Tensor], Any] | None
 
 
 def slic_labels(
-    image: Float[Tensor, "C *spatial"], pixels_per_segment: int = 50, n_segments: int | None = None, **slic_kwargs: Any
+    image: Float[Tensor, "C *spatial"], pixels_per_segment: int = _PIXELS, n_segments: int | None = None, **slic_kwargs: Any
 ) -> Tensor:
     """Superpixels by scikit-image's `slic`.
 
@@ -112,6 +115,20 @@ def segment(
 def default_segment_func(n_axes: int) -> str:
     """SLIC for images, windows for series (B, C, T), columns for tables (B, F)."""
     return {2: "column", 3: "window"}.get(n_axes, "slic")
+
+
+def affordable_segments(spatial: tuple[int, ...], n_masks: int | str) -> int | None:
+    """How many superpixels images get by default where 50 pixels each would be more than the masks afford; else None.
+
+    An eighth of the masks is the most, but never less than 16.
+
+    Examples
+    --------
+    >>> affordable_segments((28, 28), 500), affordable_segments((224, 224), 500), affordable_segments((224, 224), "all")
+    (None, 62, 16)
+    """
+    most = _FEWEST_AFFORDABLE if isinstance(n_masks, str) else max(n_masks // _MASKS_PER_SEGMENT, _FEWEST_AFFORDABLE)
+    return most if math.prod(spatial) // _PIXELS > most else None
 
 
 def _as_tensor(labels: Any) -> Tensor:

@@ -21,7 +21,7 @@ from quantus_senc.core.mask_loop import MaskRun
 from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.perturb import Baseline, baseline_values, eliminate
 from quantus_senc.core.record import Sensitivity
-from quantus_senc.core.segment import SegmentFunc
+from quantus_senc.core.segment import SegmentFunc, affordable_segments
 from quantus_senc.core.weight_table import KnownWeights
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.features import Features, differing_features, existing_features, label_features
@@ -114,7 +114,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         segment_func
             "slic", "grid" (images), "window" (series), "column" (tables), or a callable from one input, a tensor
             (C, \\*spatial) or (F,), to integer labels (\\*spatial). None takes SLIC for images, windows for series,
-            columns for tables.
+            columns for tables; and no more superpixels than an eighth of the masks, or 16 if that is more.
         segment_func_kwargs
             For "slic": `pixels_per_segment` (50) or `n_segments`, and what scikit-image's `slic` takes; for "grid":
             `patch_size` (7); for "window": `window_size`.
@@ -169,6 +169,27 @@ class DataSensitivityConsistency(SensitivityConsistency):
     def source(self) -> "DataSensitivityConsistency":
         """The metric whose runs this one reads if it was made by `with_estimator`, else itself."""
         return self._source or self
+
+    def fewer_features(self, shape: tuple[int, ...]) -> list[str]:
+        """What to tell users if inputs of this shape (B, C, ...) have fewer features by default, since masks are few."""
+        n_segments = self._n_segments(shape)
+        if n_segments is None:
+            return []
+        return [
+            f"Images of {' x '.join(map(str, shape[2:]))} pixels have about {n_segments} superpixels, because n_masks="
+            f"{self.n_masks!r} affords no more. segment_func_kwargs={{'n_segments': ...}} or another n_masks changes that."
+        ]
+
+    def _n_segments(self, shape: tuple[int, ...]) -> int | None:
+        kwargs = self.segment_func_kwargs or {}
+        is_default = self.segment_func is None and not kwargs.keys() & {"n_segments", "pixels_per_segment"}
+        return affordable_segments(shape[2:], self.n_masks) if is_default and len(shape) > 3 else None
+
+    def _segment_func_kwargs(self, shape: tuple[int, ...]) -> dict[str, Any] | None:
+        n_segments = self._n_segments(shape)
+        return (
+            self.segment_func_kwargs if n_segments is None else {**(self.segment_func_kwargs or {}), "n_segments": n_segments}
+        )
 
     def with_estimator(self, estimator: str) -> "DataSensitivityConsistency":
         """The same metric with another estimator, which reads the weights of masks that this metric's last run has shown.
@@ -226,7 +247,9 @@ class DataSensitivityConsistency(SensitivityConsistency):
         records, of_same_method = known or (None, False)
         if of_same_method and records:
             labels = _labels(records).numpy()
-        features = label_features(images.x, labels, self.segment_func, self.segment_func_kwargs)
+        if labels is None:
+            self._warn(self.fewer_features(images.x.shape))
+        features = label_features(images.x, labels, self.segment_func, self._segment_func_kwargs(images.x.shape))
         check_predictions(records, features)
         if records and self.perturb_baseline == "uniform":
             check_noise(records, self.seed, images.image_ids)

@@ -1,6 +1,7 @@
 import functools
 import json
 import re
+import warnings
 
 import jaxtyping
 import numpy as np
@@ -263,6 +264,23 @@ def test_an_array_that_is_mapped_to_a_file(model, images, tmp_path):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     kwargs = {"methods": ["Saliency"], "metrics": ["SenC"], **FAST}
     pd.testing.assert_frame_equal(compare(model, mapped, images[1], **kwargs).scores, compare(model, *images, **kwargs).scores)
+
+
+def test_large_images_have_no_more_features_than_the_masks_afford(model):
+    """With the defaults; whoever asks for superpixels gets as many as asked for."""
+    torch.manual_seed(0)
+    large = nn.Sequential(nn.Conv2d(1, 2, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(32, 3))
+    x, y = torch.rand(2, 1, 96, 96), torch.tensor([0, 1])
+    kwargs = {"methods": ["Saliency"], "metrics": ["SenC (regression)", "Top-1"], "n_masks": 200}
+    with pytest.warns(UserWarning, match="Images of 96 x 96 pixels have about 25 superpixels, because n_masks=200") as warned:
+        result = compare(large, x, y, **kwargs)
+    assert len(warned) == 1
+    assert result.scores["score"].notna().all()
+    assert 20 <= int(result.examples.features["Saliency"].labels.max()) + 1 <= 36
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asked = compare(large, x, y, **kwargs, segment_func_kwargs={"pixels_per_segment": 50})
+    assert "n_masks=200 is too few for estimator='regression'" in asked.scores["failure"].iloc[0]
 
 
 class Endless(torch.utils.data.IterableDataset):
