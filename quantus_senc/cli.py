@@ -109,7 +109,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--data", required=True, type=Path, metavar="NPZ", help="holds x, as the model takes it, and y, classes"
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for report.html, scores.csv and settings.json")
-    parser.add_argument("--methods", type=_names, default=DEFAULT_METHODS, help=f"default: {','.join(DEFAULT_METHODS)}")
+    parser.add_argument("--methods", type=_names, help=f"default: {','.join(DEFAULT_METHODS)}")
     parser.add_argument("--metrics", type=_names, help="default: all that apply to the data and the model")
     parser.add_argument("--images", type=int, metavar="N", help="use only the first N images")
     parser.add_argument("--segment-func", help="slic, grid (images), window (series) or column (tables); default: by the data")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int64
+from quantus.metrics.base import Metric
 from torch import Tensor, nn
 
 from quantus_senc.comparison.failures import Records, error_line, reasons
@@ -16,7 +17,7 @@ from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.derived import DerivedMetric
-from quantus_senc.model.arrays import copied, host_array, model_device
+from quantus_senc.model.arrays import copied, giving_arrays, model_device
 from quantus_senc.model.state import preserving, seeded
 
 T = TypeVar("T")
@@ -80,6 +81,10 @@ class Evaluation:
         The numbers of the images in the whole data set; metrics of Quantus are not told.
     seed
         Of the random numbers that methods and metrics draw from global generators.
+    softmax
+        For all metrics; None for what each has by itself.
+    s_batch, custom_batch
+        Masks of objects (B, ...), for metrics of Quantus, and labels of features (B, ...), for those of this package; or None.
     """
 
     model: nn.Module
@@ -87,6 +92,9 @@ class Evaluation:
     y_batch: np.ndarray
     image_ids: Int64[Tensor, " B"]
     seed: int
+    softmax: bool | None = None
+    s_batch: np.ndarray | None = None
+    custom_batch: np.ndarray | None = None
 
     def attributions(self, method: Method) -> np.ndarray:
         """The maps of all images by one method.
@@ -96,14 +104,8 @@ class Evaluation:
         ValueError
             If the method does not return a map of real numbers for each image.
         """
-
-        def explain() -> np.ndarray:
-            inputs, targets = self.x_batch.copy(), self.y_batch.copy()  # a method may change them
-            kwargs = copied(method.explain_func_kwargs)
-            # A copy, because the method may fill the same memory again at its next call.
-            return host_array(method.explain_func(model=self.model, inputs=inputs, targets=targets, **kwargs)).copy()
-
-        maps = self._run(explain)
+        explain, kwargs = giving_arrays(method.explain_func), method.explain_func_kwargs
+        maps = self._run(lambda: explain(model=self.model, inputs=self.x_batch, targets=self.y_batch, **kwargs))
         shape, dtype = maps.shape, maps.dtype
         if len(shape) < 2 or shape[0] != len(self.x_batch) or dtype.kind not in "fiu":
             raise ValueError(f"it returned maps of shape {shape} and type {dtype}; return a real map for each input")
@@ -123,7 +125,7 @@ class Evaluation:
         """
         start = time.perf_counter()
         try:
-            returned = self._run(lambda: metric(**self._call(method, metric, maps), **more))
+            returned = self._run(lambda: metric(**{**self._call(method, metric, maps), **more}))
             scores = self._one_per_image(returned)
             has_errors = isinstance(metric, SensitivityConsistency)
             errors = self._one_per_image(metric.standard_errors) if has_errors else [np.nan] * len(scores)
@@ -139,7 +141,7 @@ class Evaluation:
         If the method raises an error now, the metrics that read this run call the metric, and report the error.
         """
         with suppress(Exception):
-            self._run(lambda: metric.adopt(records, **self._call(method, metric, maps), **more))
+            self._run(lambda: metric.adopt(records, **{**self._call(method, metric, maps), **more}))
 
     def failed(self, why: str, where: str, seconds: float = 0.0) -> Cell:
         """The cell of an error, with the traceback."""
@@ -149,15 +151,19 @@ class Evaluation:
     def _call(self, method: Method, metric: Any, maps: np.ndarray) -> dict[str, Any]:
         """The arguments of a metric's call."""
         device = model_device(self.model)
-        data: dict[str, Any] = {"x_batch": self.x_batch, "y_batch": self.y_batch, "a_batch": maps, "s_batch": None}
+        data: dict[str, Any] = {"x_batch": self.x_batch, "y_batch": self.y_batch, "a_batch": maps, "s_batch": self.s_batch}
         data |= {"explain_func_kwargs": method.explain_func_kwargs, "batch_size": len(self.x_batch)}
         if isinstance(metric, SensitivityConsistency | DerivedMetric):
-            data["image_ids"] = self.image_ids
+            data |= {"image_ids": self.image_ids, "custom_batch": self.custom_batch, "channel_first": True}
+            data["explain_func"] = method.explain_func
         else:
             data = copied(data)  # other metrics may change what they are given
             data |= {"seed": self.seed} if isinstance(metric, PerImage) else {}
+            data |= {"channel_first": True} if isinstance(metric, PerImage | Metric) else {}
+            data["explain_func"] = giving_arrays(method.explain_func)
+        data |= {} if self.softmax is None else {"softmax": self.softmax}
         data |= {} if device.type == "cpu" else {"device": str(device)}
-        return data | {"model": self.model, "explain_func": method.explain_func}
+        return data | {"model": self.model}
 
     def _run(self, run: Callable[[], T]) -> T:
         """What `run` returns, with seeded generators. Model and generators are as before afterwards."""

@@ -14,7 +14,6 @@ from quantus_senc.comparison.blocks import Block
 from quantus_senc.comparison.collect import collected
 from quantus_senc.comparison.expected_time import ExpectedTime, timed
 from quantus_senc.comparison.model_source import loaded
-from quantus_senc.comparison.named_methods import DEFAULT_METHODS
 from quantus_senc.comparison.progress import Display, Progress
 from quantus_senc.comparison.result import Comparison
 from quantus_senc.comparison.run_folder import RUN, FolderRun
@@ -29,7 +28,7 @@ def compare(
     x_batch: ArrayLike | Tensor | Dataset | DataLoader,
     y_batch: ArrayLike | Tensor | None = None,
     *,
-    methods: str | Sequence[str] | Mapping[str, Any] = DEFAULT_METHODS,
+    methods: str | Sequence[str] | Mapping[str, Any] | None = None,
     metrics: str | Sequence[str] | Mapping[str, Any] | None = None,
     n_masks: int | str = 500,
     mask_rate: float = 0.8,
@@ -37,6 +36,10 @@ def compare(
     seed: int = 42,
     block_size: int = 64,
     image_ids: ArrayLike | Tensor | None = None,
+    softmax: bool | None = None,
+    channel_first: bool = True,
+    s_batch: ArrayLike | Tensor | None = None,
+    custom_batch: ArrayLike | Tensor | None = None,
     folder: str | Path | None = None,
     fresh: bool = False,
     retry_failed: bool = False,
@@ -59,16 +62,17 @@ def compare(
         Returns (B, classes). Or "package.module:function", which returns the model: also in the processes of an executor, to
         which some models cannot be sent.
     x_batch
-        Images (B, C, H, W), series (B, C, T) or tables (B, F); arrays or tensors. Or a dataset of pairs of image and class, of
-        which a block is read at a time, as it is of an array that is mapped to a file (`numpy.memmap`). Of a `DataLoader` only
-        the dataset is used.
+        Images (B, C, H, W), volumes (B, C, D, H, W), series (B, C, T) or tables (B, F): arrays or tensors. Or a dataset of
+        pairs of image and class, of which a block is read at a time, as it is of an array that is mapped to a file
+        (`numpy.memmap`). Of a `DataLoader` only the dataset is used.
     y_batch
         The classes to explain, (B,). None for those of the dataset.
     methods
         Names of methods of `quantus_senc.explain` and of controls ("random", "fixed random", "blurred noise", "Sobel", "blob",
         "input"); or a dict from any names to such names, to keywords of `explain`, to an `explain_func`, or to a pair of
-        an `explain_func` and its keywords. By default the six methods of the paper, and random maps. Names are strings, and
-        differ from each other.
+        an `explain_func` and its keywords, or to an attribution method of Captum. By default the six methods of the paper, but
+        no Grad-CAM for tables, and random maps. Names are strings, and differ from each other. An `explain_func` gets tensors
+        on the model's device (arrays if it takes no tensors), and returns tensors or arrays.
     metrics
         Names of metrics; or a dict from any names to such names or to metrics, as for `quantus.evaluate`. Each metric must
         return one number per image. Names are as for methods. None runs all metrics of `quantus_senc.default_metrics`.
@@ -84,6 +88,16 @@ def compare(
         The number of each image in the whole data set, (B,), in [0, 2^63); by default 0 ... B - 1. Sensitivity consistency
         draws masks for this number. So any images get the scores that they get among all; with metrics of Quantus, any
         whole blocks.
+    softmax
+        Whether metrics look at the softmax probability or at the model's own output. None for what each metric does by itself:
+        sensitivity consistency takes the probability.
+    channel_first
+        Whether channels are the first axis after the images, as the model takes them. If False they are the last, and the
+        model, the methods and the metrics get them first.
+    s_batch
+        Masks of objects, (B, ...), for metrics of localisation.
+    custom_batch
+        Labels of features, (B, *spatial), for metrics that mask features.
     folder
         Where each cell (a method, a metric, a block) is written as soon as it is done. If it holds cells already, these are not
         done again: the same call goes on where an earlier one was stopped. More methods, metrics and images can be added;
@@ -138,6 +152,10 @@ def compare(
         metrics=metrics,
         block_size=block_size,
         image_ids=image_ids,
+        softmax=softmax,
+        channel_first=channel_first,
+        s_batch=s_batch,
+        custom_batch=custom_batch,
         n_masks=n_masks,
         mask_rate=mask_rate,
         tolerance=tolerance,

@@ -16,6 +16,8 @@ class DatasetImages:
     ----------
     dataset
         Of pairs of an image and its class, at numbers from 0 on; or a loader, whose order, batches and sampler are not used.
+    channel_first
+        Whether images have their channels first in the dataset, as they have here.
 
     Attributes
     ----------
@@ -28,7 +30,8 @@ class DatasetImages:
         If it has no length or no images, or its items are no pairs.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, *, channel_first: bool) -> None:
+        self.channel_first = channel_first
         self.dataset: Any = dataset.dataset if isinstance(dataset, DataLoader) else dataset
         kind, n = type(self.dataset).__name__, _length(self.dataset)
         if n is None:
@@ -71,7 +74,8 @@ class DatasetImages:
         return image
 
     def _image(self, place: int) -> np.ndarray:
-        return host_array(self._item(place)[0])
+        image = host_array(self._item(place)[0])
+        return image if self.channel_first else np.moveaxis(image, -1, 0)
 
     def _item(self, place: int) -> Any:
         item = self.dataset[place]
@@ -87,8 +91,8 @@ def _length(dataset: Any) -> int | None:
     return None if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__") else len(dataset)
 
 
-def images_and_classes(x_batch: Any, y_batch: Any) -> tuple[Any, np.ndarray]:
-    """Images and classes of arrays or tensors as arrays, and of datasets as `DatasetImages`.
+def images_and_classes(x_batch: Any, y_batch: Any, *, channel_first: bool) -> tuple[Any, np.ndarray]:
+    """Images, with their channels first, and classes of arrays or tensors as arrays, and of datasets as `DatasetImages`.
 
     Raises
     ------
@@ -96,8 +100,9 @@ def images_and_classes(x_batch: Any, y_batch: Any) -> tuple[Any, np.ndarray]:
         If a dataset is none of those, or there are no classes.
     """
     if isinstance(x_batch, Dataset | DataLoader):
-        images = DatasetImages(x_batch)
-        return images, images.classes() if y_batch is None else host_array(y_batch)
+        dataset = DatasetImages(x_batch, channel_first=channel_first)
+        return dataset, dataset.classes() if y_batch is None else host_array(y_batch)
     if y_batch is None:
         raise ValueError("y_batch=None needs a dataset of pairs as x_batch; pass the classes to explain")
-    return x_batch if isinstance(x_batch, np.memmap) else host_array(x_batch), host_array(y_batch)
+    images = x_batch if isinstance(x_batch, np.memmap) else host_array(x_batch)
+    return images if channel_first else np.moveaxis(images, -1, 1), host_array(y_batch)

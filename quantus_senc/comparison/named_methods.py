@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from captum.attr import Attribution
+
 from quantus_senc.comparison.names import by_name
 from quantus_senc.controls import CONTROLS
 from quantus_senc.core.checks import check_explain_func, check_known
+from quantus_senc.explainers.captum_method import CaptumMethod
 from quantus_senc.explainers.explain import explain
 from quantus_senc.explainers.methods import METHODS, method_named
 
@@ -45,6 +48,17 @@ def available_methods() -> list[str]:
     return [*METHODS, *CONTROLS]
 
 
+def default_methods(shape: tuple[int, ...]) -> tuple[str, ...]:
+    """The six methods of the paper, and random maps; no Grad-CAM for tables (B, F).
+
+    Examples
+    --------
+    >>> [name for name in DEFAULT_METHODS if name not in default_methods((8, 6))]
+    ['GradCAM']
+    """
+    return tuple(name for name in DEFAULT_METHODS if len(shape) > 2 or name != "GradCAM")
+
+
 def named_methods(methods: str | Sequence[str] | Mapping[str, Any]) -> dict[str, Method]:
     """The methods of a comparison, by the names that they have in it.
 
@@ -71,6 +85,7 @@ def _method(name: str, value: Any) -> Method:
         kwargs = {key: item for key, item in value.items() if key != "method"}
         return Method(method.explain_func, method.explain_func_kwargs | kwargs)
     explain_func, kwargs = value if isinstance(value, tuple) and len(value) == 2 else (value, {})
+    explain_func = CaptumMethod(explain_func) if isinstance(explain_func, Attribution) else explain_func
     check_explain_func(explain_func, kwargs)
     return Method(explain_func, dict(kwargs))
 

@@ -15,7 +15,7 @@ from quantus_senc.comparison.dataset_images import images_and_classes
 from quantus_senc.comparison.description import Description
 from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.fingerprints import of_arrays
-from quantus_senc.comparison.named_methods import DEFAULT_METHODS, Method, named_methods
+from quantus_senc.comparison.named_methods import Method, default_methods, named_methods
 from quantus_senc.comparison.named_metrics import named_metrics
 from quantus_senc.comparison.settings import described
 from quantus_senc.core.checks import check_inputs, check_integer
@@ -42,7 +42,9 @@ class Workload:
     blocks
         The images that are evaluated together.
     parameters
-        Of the metrics, and `block_size`, for the settings of the result.
+        Of the metrics, `block_size` and `softmax`, for the settings of the result.
+    s_batch, custom_batch
+        As for `compare`, as arrays or None.
     """
 
     model: nn.Module
@@ -53,6 +55,8 @@ class Workload:
     metrics: dict[str, Any]
     blocks: list[Block]
     parameters: dict[str, Any]
+    s_batch: np.ndarray | None
+    custom_batch: np.ndarray | None
 
     @classmethod
     def from_arguments(
@@ -61,7 +65,7 @@ class Workload:
         x_batch: Any,
         y_batch: Any,
         *,
-        methods: Any = DEFAULT_METHODS,
+        methods: Any = None,
         metrics: Any = None,
         block_size: int = 64,
         image_ids: Any = None,
@@ -69,6 +73,10 @@ class Workload:
         mask_rate: float = 0.8,
         tolerance: float | None = None,
         seed: int = 42,
+        softmax: bool | None = None,
+        channel_first: bool = True,
+        s_batch: Any = None,
+        custom_batch: Any = None,
         **kwargs: Any,
     ) -> "Workload":
         """The workload of a call of `compare` with these arguments.
@@ -79,18 +87,24 @@ class Workload:
             If an argument is wrong.
         """
         parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
-        images, targets = images_and_classes(x_batch, y_batch)
-        check_inputs(model, images, targets, None)
+        if "estimator" in kwargs:
+            raise ValueError("estimator is no argument of a comparison; take metrics=['SenC'] (paper) or ['SenC (regression)']")
+        images, targets = images_and_classes(x_batch, y_batch, channel_first=channel_first)
+        check_inputs(model, images, targets, True)
         check_integer("block_size", block_size, 1, 2**63 - 1)
         numbers = numbered(image_ids, len(images))
-        method_by_name = named_methods(methods)
+        method_by_name = named_methods(default_methods(images.shape) if methods is None else methods)
         metric_by_name = named_metrics(metrics, images, model, n_classes=n_classes(model, images, targets), **parameters)
         data_metrics = [metric for metric in metric_by_name.values() if isinstance(metric, DataSensitivityConsistency)]
         for message in {message for metric in data_metrics for message in metric.fewer_features(images.shape)}:
             warn(message)
         blocks = blocks_of(numbers.tolist(), int(block_size))
-        settings = {**parameters, "block_size": int(block_size)}
-        return cls(model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings)
+        settings = {**parameters, "block_size": int(block_size)} | ({} if softmax is None else {"softmax": softmax})
+        regions = [
+            _for_each_image(name, values, len(images))
+            for name, values in (("s_batch", s_batch), ("custom_batch", custom_batch))
+        ]
+        return cls(model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings, *regions)
 
     @property
     def n_cells(self) -> int:
@@ -106,6 +120,9 @@ class Workload:
             y_batch=self.targets[places],
             image_ids=self.numbers[places],
             seed=seed,
+            softmax=self.parameters.get("softmax"),
+            s_batch=None if self.s_batch is None else self.s_batch[places],
+            custom_batch=None if self.custom_batch is None else self.custom_batch[places],
         )
 
     def example(self) -> Examples | None:
@@ -124,11 +141,19 @@ class Workload:
         description = described(self.model, self.images, self.methods, self.metrics, self.parameters, self.numbers.tolist())
         description.settings.update(notes)
         for block in self.blocks:
-            places = block.places
-            description.blocks[block.number] = of_arrays(
-                self._images(places), self.targets[places], self.numbers[places].numpy()
-            )
+            places, regions = block.places, [values for values in (self.s_batch, self.custom_batch) if values is not None]
+            arrays = [self._images(places), self.targets[places], self.numbers[places].numpy()]
+            description.blocks[block.number] = of_arrays(*arrays, *(values[places] for values in regions))
         return description
 
     def _images(self, places: list[int]) -> np.ndarray:
         return host_array(self.images[places])
+
+
+def _for_each_image(name: str, values: Any, n_images: int) -> np.ndarray | None:
+    if values is None:
+        return None
+    array = host_array(values)
+    if array.ndim == 0 or len(array) != n_images:
+        raise ValueError(f"{name} of shape {array.shape} must have one entry for each of {n_images} images")
+    return array

@@ -263,6 +263,11 @@ class SensitivityConsistency(BatchedMetric):
         known = self.certain(records)
         return preserving(call["model"], lambda restore: looking.second_look(explained, images, known, restore))
 
+    @property
+    def get_params(self) -> dict[str, Any]:
+        """The parameters of `__init__`, by name, as Quantus calls it."""
+        return self.parameters()
+
     def parameters(self) -> dict[str, Any]:
         """The parameters of `__init__` as they are now, by name."""
         return {name: getattr(self, name) for name in parameter_names(type(self), "__init__") if hasattr(self, name)}

@@ -53,6 +53,29 @@ def takes_arrays(explain_func: Callable[..., Any]) -> Callable[..., Any]:
     return explain_arrays
 
 
+def giving_arrays(explain_func: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    """The same explanation method for callers that have arrays and want arrays.
+
+    The method gets copies: tensors on the model's device and in its precision, or arrays if it takes no tensors.
+    """
+
+    def explain(model: nn.Module, inputs: ArrayLike | Tensor, targets: ArrayLike | Tensor, **kwargs: Any) -> np.ndarray:
+        arrays = host_array(inputs), host_array(targets)
+        tensors = torch.tensor(arrays[0], dtype=model_precision(model)), torch.tensor(arrays[1])
+        x, y = (tensor.to(model_device(model)) for tensor in tensors)
+        try:
+            # A copy, because the method may fill the same memory again at its next call.
+            return host_array(explain_func(model=model, inputs=x, targets=y, **copied(kwargs))).copy()
+        except (TypeError, AttributeError) as error:
+            x_array, y_array = (array.copy() for array in arrays)
+            try:
+                return host_array(explain_func(model=model, inputs=x_array, targets=y_array, **copied(kwargs))).copy()
+            except Exception:
+                raise error from None
+
+    return explain
+
+
 def for_arrays_too(explain: Callable[..., Tensor]) -> Callable[..., Any]:
     """The same explanation method, which gives arrays for inputs that are arrays."""
 
