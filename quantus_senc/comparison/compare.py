@@ -19,6 +19,7 @@ from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.fingerprints import of_arrays
 from quantus_senc.comparison.named_methods import DEFAULT_METHODS, named_methods
 from quantus_senc.comparison.named_metrics import named_metrics
+from quantus_senc.comparison.probe import Probe, probed
 from quantus_senc.comparison.result import Comparison
 from quantus_senc.comparison.runs import FolderRun, MemoryRun, Run
 from quantus_senc.comparison.settings import described
@@ -145,10 +146,15 @@ def compare(
         description.blocks[block.number] = of_arrays(images[places], targets[places], numbers[places].numpy())
     first = blocks[0].places[0]
     example = Examples(images[first], int(targets[first])) if images.ndim == 4 else None
+
+    def probe(before: Probe | None) -> Probe:
+        image, target = (images[first], int(targets[first])) if before is None else (before.image, before.target)
+        return probed(model, method_by_name, image, target, int(seed))
+
     run: Run = (
         MemoryRun(description, example)
         if folder is None
-        else FolderRun.begin(Path(folder), description, example, fresh=fresh, retry_failed=retry_failed)
+        else FolderRun.begin(Path(folder), description, example, probe, fresh=fresh, retry_failed=retry_failed)
     )
     mine = blocks[shard[0] - 1 :: shard[1]]
     n_cells = len(method_by_name) * len(metric_by_name)

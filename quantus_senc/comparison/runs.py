@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +18,19 @@ from filelock import FileLock
 
 from quantus_senc.comparison.block_work import Store
 from quantus_senc.comparison.cells import Cell, Explanation
-from quantus_senc.comparison.description import Description
+from quantus_senc.comparison.description import Description, OtherComparisonError
 from quantus_senc.comparison.encoding import from_npz, npz_of
 from quantus_senc.comparison.examples import Examples
+from quantus_senc.comparison.failures import error_line
 from quantus_senc.comparison.folder import write_to_disk
+from quantus_senc.comparison.probe import Probe
 from quantus_senc.core.masks import MaskDesign
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.model.warn import warn
 
 RUN = "run.json"
 _EXAMPLE = "example.npz"
+_PROBE = "probe.npz"
 _CELLS = "cells"
 _BESIDE = ".new"  # ends the names of files that are being written
 _OF_RESULTS = {"scores.csv", "metrics.csv", "settings.json", "examples.npz", "SHA256SUMS", ".lock", "report.html"}
@@ -148,7 +151,14 @@ class FolderRun:
 
     @classmethod
     def begin(
-        cls, path: Path, description: Description, example: Examples | None, *, fresh: bool, retry_failed: bool
+        cls,
+        path: Path,
+        description: Description,
+        example: Examples | None,
+        probe: Callable[[Probe | None], Probe],
+        *,
+        fresh: bool,
+        retry_failed: bool,
     ) -> "FolderRun":
         """Begin a run in a folder, or go on with the one that is there.
 
@@ -156,6 +166,9 @@ class FolderRun:
         ----------
         description, example
             Of this call. What is new in it is added to what the folder has.
+        probe
+            Tries the model and the methods of this call on the image of an earlier probe; on an image of this call if there is
+            none.
         fresh
             Whether all that is there is deleted first.
 
@@ -167,34 +180,49 @@ class FolderRun:
             If nothing can be written there.
         """
         path.mkdir(parents=True, exist_ok=True)
-        with FileLock(path / f".{RUN}.lock"):
+        lock = FileLock(path / f".{RUN}.lock")
+        with lock:
             if fresh and (path / RUN).exists():
                 cls(path)  # raises an error for a folder that is not ours, of which nothing is deleted
                 shutil.rmtree(path / _CELLS, ignore_errors=True)
-                (path / RUN).unlink(missing_ok=True)
-                (path / _EXAMPLE).unlink(missing_ok=True)
-            if (path / RUN).exists():
+                for name in (RUN, _EXAMPLE, _PROBE):
+                    (path / name).unlink(missing_ok=True)
+            is_new = not (path / RUN).exists()
+            if is_new:
+                _begin(path, description, example, probe)
+        if not is_new:
+            with _refused(path):
                 before = cls(path)
-                try:
-                    after = before.description.with_more(description)
-                except ValueError as error:
-                    raise ValueError(
-                        f"folder={str(path)!r} holds another comparison: {error}; pass another folder, or "
-                        "fresh=True (--fresh), which deletes what is there"
-                    ) from error
-            else:
-                others = sorted(file.name for file in path.iterdir() if not _is_ours(file.name))
-                if others:
-                    raise ValueError(
-                        f"folder={str(path)!r} holds other files ({others[0]}), but no comparison; pass an empty folder"
-                    )
-                before, after = None, description
-            is_first = before is None or min(description.blocks) < min(before.description.blocks)
-            if example is not None and is_first:
-                _write(path / _EXAMPLE, npz_of(example))
-            if before is None or after != before.description:
-                _write(path / RUN, after.to_json().encode())
+                before.description.with_more(description)  # raises an error for another one before anything is tried
+                now = probe(before.probe())  # takes a while, in which others need not wait
+                with lock:
+                    cls(path)._join(description, example, now)
         return cls(path, retry_failed=retry_failed)
+
+    def probe(self) -> Probe:
+        """What the model and the methods have made of one image.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be read.
+        """
+        try:
+            probe = from_npz(self.path / _PROBE, Probe)
+        except Exception as error:  # what NumPy raises for files that are broken is of many types
+            raise ValueError(f"folder={str(self.path)!r} cannot be read: {_PROBE} ({error_line(error)})") from error
+        return replace(probe, maps={name: probe.maps.get(name) for name in self.description.methods})
+
+    def _join(self, description: Description, example: Examples | None, now: Probe) -> None:
+        """Add what is new in another call. The description, which says what is there, comes last."""
+        after = self.description.with_more(description)
+        probe = self.probe().with_more(now, same_device=self.description.settings["device"] == description.settings["device"])
+        if example is not None and min(description.blocks) < min(self.description.blocks):
+            _write(self.path / _EXAMPLE, npz_of(example))
+        if after.methods.keys() != self.description.methods.keys():
+            _write(self.path / _PROBE, npz_of(probe))
+        if after != self.description:
+            _write(self.path / RUN, after.to_json().encode())
 
     def store(self, block: int) -> "FolderStore":
         """The cells of a block."""
@@ -271,7 +299,38 @@ class FolderStore:
 
 def _is_ours(name: str) -> bool:
     """Whether a file may be in a folder without a description: of earlier results, or of a process that was killed."""
-    return name in _OF_RESULTS | {_EXAMPLE, _CELLS, f".{RUN}.lock"} or name.endswith(_BESIDE)
+    return name in _OF_RESULTS | {_EXAMPLE, _PROBE, _CELLS, f".{RUN}.lock"} or name.endswith(_BESIDE)
+
+
+def _begin(path: Path, description: Description, example: Examples | None, probe: Callable[[Probe | None], Probe]) -> None:
+    """Write what makes a run of a folder, the description last.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds other files.
+    """
+    others = sorted(file.name for file in path.iterdir() if not _is_ours(file.name))
+    if others:
+        raise ValueError(f"folder={str(path)!r} holds other files ({others[0]}), but no comparison; pass an empty folder")
+    if incomparable := description.incomparable():
+        warn(f"The run in {str(path)!r} can't be continued if it is stopped: {'; '.join(incomparable)}.")
+    _write(path / _PROBE, npz_of(probe(None)))
+    if example is not None:
+        _write(path / _EXAMPLE, npz_of(example))
+    _write(path / RUN, description.to_json().encode())
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Say which folder it is that holds another comparison, and the remedy."""
+    try:
+        yield
+    except OtherComparisonError as error:
+        raise ValueError(
+            f"folder={str(path)!r} holds another comparison: {error}; pass another folder, or fresh=True (--fresh), which "
+            "deletes what is there"
+        ) from error
 
 
 def n_cells_in(path: Path) -> int:
