@@ -94,8 +94,9 @@ class Description:
             for key, called in _CALLED.items()
             if self.settings[key] != other.settings[key]
         ]
-        differences += _changes("parameter", self._parameters(), other._parameters(), absent=_ABSENT)
-        differences += _changes("method", self.methods, other.methods) + _changes("metric", self.metrics, other.metrics)
+        differences += _changes("method", self.methods, other.methods)
+        parameters = _changes("parameter", self._parameters(), other._parameters(), absent=_ABSENT)
+        differences += parameters or _changes("metric", self.metrics, other.metrics)  # metrics are made from parameters
         changed_blocks = [number for number, print_ in self.blocks.items() if other.blocks.get(number, print_) != print_]
         if changed_blocks:
             size = self.settings["parameters"]["block_size"]

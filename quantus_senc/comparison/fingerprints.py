@@ -109,7 +109,7 @@ class _Walk:
             raise
         except Exception as error:  # objects may raise anything when they are asked what they hold
             raise NotComparableError(
-                f"{where} is a {type(value).__qualname__}, of which pickle knows no parts ({error_line(error)})"
+                f"{where} is a {type(value).__qualname__}, whose content cannot be read ({error_line(error)})"
             ) from error
 
 

@@ -46,6 +46,8 @@ class EfficientMPRT(quantus.EfficientMPRT):
     Quantus keeps those of its first call: in the keywords of the user, and with a rule that depends on the maps of that call.
     """
 
+    complexity_func_kwargs: dict[str, Any]
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Scores as Quantus returns them."""
         given = dict(self.complexity_func_kwargs)

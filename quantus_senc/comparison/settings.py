@@ -68,7 +68,8 @@ def _device(model: nn.Module) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
-        return f"cpu ({torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads)"
+        n_threads = torch.get_num_threads()
+        return f"cpu ({torch.backends.cpu.get_cpu_capability()}, {n_threads} thread{'s' * (n_threads > 1)})"
     return str(device)
 
 

@@ -235,7 +235,7 @@ def hidden_in_sets(levels):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (threading.Lock(), "^keyword is a lock, of which pickle knows no parts"),
+        (threading.Lock(), "^keyword is a lock, whose content cannot be read"),
         ({"inner": [Hidden(threading.Lock())]}, "^keyword.inner._k is a lock"),
         (closure(threading.Lock()), "keyword is a lock"),
         ((x for x in ()), "keyword is a generator"),
