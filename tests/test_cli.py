@@ -196,7 +196,7 @@ def test_shards_and_a_fresh_start(folder, capsys):
     assert "not done yet" not in capsys.readouterr().out.splitlines()[-1]
     assert Comparison.load("out").n_missing == 0
     assert run(seed=3, **options) == 2
-    assert "(seed: 42, now 3); pass another folder, or fresh=True (--fresh)" in capsys.readouterr().err
+    assert "parameter 'seed' (42, now 3); pass another folder, or fresh=True (--fresh)" in capsys.readouterr().err
     assert run("--fresh", seed=3, **options) == 0
     assert "Deleting 3 cells of an earlier comparison in 'out'." in capsys.readouterr().err
     assert run(shard="4/3", **options) == 2

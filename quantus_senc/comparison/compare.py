@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from quantus_senc.comparison.begin_run import begin, refused
 from quantus_senc.comparison.block_work import BlockWork, kind_of_work
 from quantus_senc.comparison.blocks import Block
 from quantus_senc.comparison.collect import collected
@@ -166,8 +167,14 @@ def compare(
     run: MemoryRun | FolderRun = (
         MemoryRun(description, example)
         if folder is None
-        else FolderRun.begin(
-            Path(folder).resolve(), description, example, fresh=fresh, retry_failed=retry_failed, timeout=timeout
+        else begin(
+            Path(folder).resolve(),
+            description,
+            example,
+            workload.probe,
+            fresh=fresh,
+            retry_failed=retry_failed,
+            timeout=timeout,
         )
     )
     blocks = workload.blocks[shard[0] - 1 :: shard[1]]
@@ -227,7 +234,8 @@ def expected_time(
     run = None
     if folder is not None and (Path(folder) / RUN).exists():
         run = FolderRun(Path(folder))
-        run.with_more(workload.description({}))
+        with refused(run.path):
+            run.description.with_more(workload.description({}))
     return timed(workload, workload.blocks[shard[0] - 1 :: shard[1]], run)
 
 

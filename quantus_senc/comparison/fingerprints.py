@@ -1,28 +1,31 @@
-"""What models, images, methods and metrics are, in text that another process can compare."""
+"""What models, images, keywords and metrics are, in short texts that another process can compare."""
 
-import functools
 import hashlib
-import inspect
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from quantus_senc.comparison.quantus_per_image import PerImage
-from quantus_senc.core.checks import parameter_names
-from quantus_senc.metrics.derived import DerivedMetric
-from quantus_senc.model.arrays import host_array
+from quantus_senc.comparison.failures import error_line
+from quantus_senc.comparison.value_parts import PLAIN, parts_of
 
 _DIGITS = 16  # of a hash, in hexadecimal
+_MOST_LEVELS = 100  # of values within values
+
+
+class NotComparableError(ValueError):
+    """A value that has no fingerprint."""
 
 
 def of_model(model: nn.Module) -> str:
-    """A hash of the structure, the weights and the buffers. Other attributes, and the code of `forward`, do not count."""
-    sha = hashlib.sha256(repr(model).encode(errors="backslashreplace"))
+    """A hash of the class's name and of the parameters and buffers: names, types, shapes and values.
+
+    What else a model is made of shows in its outputs; see `Probe`.
+    """
+    sha = hashlib.sha256(type(model).__name__.encode(errors="backslashreplace"))
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode(errors="backslashreplace"))
-        sha.update(host_array(tensor).tobytes())
+        sha.update(name.encode(errors="backslashreplace") + _of_tensor(tensor).encode())
     return sha.hexdigest()[:_DIGITS]
 
 
@@ -35,64 +38,83 @@ def of_arrays(*arrays: np.ndarray) -> str:
     return sha.hexdigest()[:_DIGITS]
 
 
-def of_metric(metric: Any) -> str:
-    """The class of a metric with its parameters; what it has computed does not count."""
-    if isinstance(metric, DerivedMetric):
-        return f"{metric.name} of {of_metric(metric.metric)}"
-    if isinstance(metric, PerImage):
-        return f"{of_metric(metric.metric)} by {of_value(metric.to_score)}"
-    if not inspect.isroutine(metric) and "__init__" in vars(type(metric)):
-        names = parameter_names(type(metric), "__init__")
-        return f"{_name(type(metric))}({of_value({name: getattr(metric, name) for name in names if hasattr(metric, name)})})"
-    return of_value(metric)
+def of_value(value: Any) -> str:
+    """A text that is the same for equal values, in any process.
+
+    Plain values are equal by value, arrays by their values, functions and classes of users by their compiled code and what
+    they hold, those of installed packages by name, and all other objects by what pickle would keep of them.
+
+    Raises
+    ------
+    NotComparableError
+        If pickle could not keep an object, or values are nested too deep. The message says where.
+
+    Examples
+    --------
+    >>> of_value({"a": 1, "b": slice(2)}) == of_value({"b": slice(np.int64(2)), "a": 1}), of_value([1]) == of_value([True])
+    (True, False)
+    """
+    return _Walk().text(value)
 
 
-def of_value(value: Any, known: dict[int, Any] | None = None) -> str:
-    """Plain values as they are, arrays by their hash, callables by their name, code and what they hold.
+class _Walk:
+    """A walk through a value and what it holds.
 
     Parameters
     ----------
-    known
-        What has been described before, by identity: it is not described again.
+    level
+        How deep within other values it begins.
     """
-    if value is None or isinstance(value, bool | int | float | str | bytes):
-        return repr(value)
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        return f"array {of_arrays(np.asarray(host_array(value)))}"
-    if isinstance(value, nn.Module):
-        return f"{_name(type(value))} {of_model(value)}"
-    known = {} if known is None else known
-    if id(value) in known:
-        return "…"
-    known[id(value)] = value  # which keeps it alive, so that nothing else has its identity
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{of_value(key, known)}: {of_value(item, known)}' for key, item in value.items())}}}"
-    if isinstance(value, set | frozenset):
-        return f"{{{', '.join(sorted(of_value(item, known) for item in value))}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(of_value(item, known) for item in value)}]"
-    return _of_callable(value, known)
+
+    def __init__(self, level: int = 0) -> None:
+        self.level = level
+        self._known: dict[int, tuple[Any, str]] = {}  # with the value, so that nothing else gets its identity
+        self._places: dict[int, int] = {}  # of the values within which the walk is, by their identity
+        self._labels: list[str] = []
+
+    def text(self, value: Any, label: str = "") -> str:
+        """A plain value as it is, any other as the hash of its parts. A cycle ends with how many levels it leads back."""
+        value = value.item() if isinstance(value, np.generic) else value
+        if type(value) in PLAIN:
+            return hex(value) if type(value) is int else repr(value)  # integers in decimals have a limit
+        if id(value) in self._known:
+            return self._known[id(value)][1]
+        if id(value) in self._places:
+            return f"#{len(self._places) - self._places[id(value)]} levels up"
+        self._places[id(value)] = len(self._places)
+        self._labels.append(label)
+        try:
+            head, parts = self._parts(value)
+            texts = [head, *(self.text(part, name) for name, part in parts)]
+        finally:
+            del self._places[id(value)]
+            self._labels.pop()
+        text = f"#{hashlib.sha256(repr(texts).encode(errors='backslashreplace')).hexdigest()[:_DIGITS]}"
+        self._known[id(value)] = value, text
+        return text
+
+    def _parts(self, value: Any) -> tuple[str, list[tuple[str, Any]]]:
+        where = ".".join(filter(None, self._labels)) or "it"
+        if self.level + len(self._places) > _MOST_LEVELS:
+            raise NotComparableError(
+                f"{where[:_MOST_LEVELS]} holds values that are nested more than {_MOST_LEVELS} levels deep"
+            )
+        try:
+            if isinstance(value, Tensor):
+                return _of_tensor(value), []
+            if type(value) in (np.ndarray, np.memmap) and not value.dtype.hasobject:
+                return of_arrays(value), []
+            return parts_of(value, _Walk(self.level + len(self._places)).text)
+        except NotComparableError:
+            raise
+        except Exception as error:  # objects may raise anything when they are asked what they hold
+            raise NotComparableError(
+                f"{where} is a {type(value).__qualname__}, whose content cannot be read ({error_line(error)})"
+            ) from error
 
 
-def _of_callable(value: Any, known: dict[int, Any]) -> str:
-    """A function, a class, or an object of any other class."""
-    if isinstance(value, functools.partial):
-        return f"partial({of_value([value.func, value.args, value.keywords], known)})"
-    if inspect.ismethod(value):
-        return f"{value.__func__.__qualname__} of {of_value(value.__self__, known)}"
-    if isinstance(value, type):
-        return _name(value)
-    if inspect.isroutine(value):
-        held = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
-        return _name(value) + (f" with {of_value(held, known)}" if held else "")
-    return f"{_name(type(value))}({of_value(getattr(value, '__dict__', {}), known)})"
-
-
-def _name(thing: Callable[..., Any]) -> str:
-    """The full name of a class or function, with a hash of its code where that can be read."""
-    name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', type(thing).__qualname__)}"
-    try:
-        code = inspect.getsource(thing)
-    except (OSError, TypeError):
-        return name
-    return f"{name} {hashlib.sha256(code.encode(errors='backslashreplace')).hexdigest()[:_DIGITS]}"
+def _of_tensor(tensor: Tensor) -> str:
+    """The type and the shape of a tensor with a hash of its bits, wherever it is."""
+    dense = tensor.detach().to_dense().cpu().resolve_conj().resolve_neg().contiguous()
+    bits = dense.reshape(-1).view(torch.uint8).numpy().tobytes()
+    return f"{tensor.dtype} {tuple(tensor.shape)} {hashlib.sha256(bits).hexdigest()[:_DIGITS]}"

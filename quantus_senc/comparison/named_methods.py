@@ -10,6 +10,7 @@ from captum.attr import Attribution
 from quantus_senc.comparison.names import by_name
 from quantus_senc.controls import CONTROLS
 from quantus_senc.core.checks import check_explain_func, check_known
+from quantus_senc.core.wording import in_words
 from quantus_senc.explainers.captum_method import CaptumMethod
 from quantus_senc.explainers.explain import explain
 from quantus_senc.explainers.methods import METHODS, method_named
@@ -25,6 +26,11 @@ class Method:
     explain_func_kwargs: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def function_name(self) -> str:
+        """The name of the function, or of the class of another callable."""
+        return getattr(self.explain_func, "__name__", type(self.explain_func).__name__)
+
+    @property
     def is_control(self) -> bool:
         """Whether it is one of `CONTROLS`, which carry no information about the model."""
         function = self.explain_func
@@ -33,8 +39,8 @@ class Method:
         return function in CONTROLS.values()
 
     def __str__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.explain_func_kwargs.items())
-        return f"{getattr(self.explain_func, '__name__', type(self.explain_func).__name__)}({arguments})"
+        arguments = ", ".join(f"{name}={in_words(value)}" for name, value in self.explain_func_kwargs.items())
+        return f"{self.function_name}({arguments})"
 
 
 def available_methods() -> list[str]:

@@ -57,9 +57,7 @@ def _metric(value: Any, applicable: Mapping[str, Any]) -> Any:
         if not callable(value) or isinstance(value, type):
             raise ValueError(f"metrics hold {value!r}, which is no metric; pass an instance, such as quantus.Sparseness()")
         if getattr(value, "return_aggregate", False):
-            raise ValueError(
-                f"metric {value.name!r} has return_aggregate=True, but a score is needed for each image; pass False"
-            )
+            raise ValueError(f"metric {value.name!r} has return_aggregate=True, but every image needs a score; pass False")
         return value
     check_known("metric", value, available_metrics())
     if value not in applicable:

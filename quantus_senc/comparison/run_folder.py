@@ -5,23 +5,25 @@ work in the same folder. Each locks the block that it works on, and the system f
 an identifier, and cells lie below it, so that cells of another run are never taken for those of this one.
 """
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
 
-from quantus_senc.comparison.cell_files import BESIDE, FolderStore, write_file
+from quantus_senc.comparison.cell_files import BESIDE, FolderStore
 from quantus_senc.comparison.description import Description
-from quantus_senc.comparison.encoding import from_npz, npz_of
+from quantus_senc.comparison.encoding import from_npz
 from quantus_senc.comparison.examples import Examples
+from quantus_senc.comparison.failures import error_line
+from quantus_senc.comparison.probe import Probe
 from quantus_senc.model.warn import warn
 
 RUN = "run.json"
-_EXAMPLE = "example.npz"
-_CELLS = "cells"
-_OF_RESULTS = {"scores.csv", "metrics.csv", "settings.json", "examples.npz", "SHA256SUMS", ".lock", "report.html"}
+EXAMPLE = "example.npz"
+PROBE = "probe.npz"
+CELLS = "cells"
 
 
 class FolderRun:
@@ -52,51 +54,8 @@ class FolderRun:
             raise FileNotFoundError(f"folder={str(path)!r} holds no {RUN}; pass the folder of a run") from error
         except (OSError, ValueError) as error:
             raise ValueError(f"folder={str(path)!r} cannot be read: {error}") from error
-        self.example = _example(path / _EXAMPLE)
-        self._cells = path / _CELLS / self.description.run
-
-    @classmethod
-    def begin(
-        cls,
-        path: Path,
-        description: Description,
-        example: Examples | None,
-        *,
-        fresh: bool = False,
-        retry_failed: bool = False,
-        timeout: float | None = None,
-    ) -> "FolderRun":
-        """Begin a run in a folder, or go on with the one that is there.
-
-        Parameters
-        ----------
-        path, retry_failed, timeout
-            As above.
-        description, example
-            Of this call. What is new in it is added to what the folder has.
-        fresh
-            Whether all that is there is deleted first.
-
-        Raises
-        ------
-        ValueError
-            If the folder holds other files, or a run that is of something else, or that cannot be read.
-        OSError
-            If nothing can be written there.
-        """
-        _check_ours(path)
-        path.mkdir(parents=True, exist_ok=True)
-        with FileLock(path / f".{RUN}.lock"):
-            before = cls(path) if (path / RUN).exists() else None  # raises an error for a folder that is not ours
-            if before is not None and fresh:
-                shutil.rmtree(path / _CELLS, ignore_errors=True)  # a process that is at work there goes on with its own
-                before = None
-            after = description if before is None else before.with_more(description)
-            if example is not None and (before is None or before.example is None or before._is_after(description)):
-                write_file(path / _EXAMPLE, npz_of(example))
-            if before is None or after != before.description:
-                write_file(path / RUN, after.to_json().encode())
-        return cls(path, retry_failed=retry_failed, timeout=timeout)
+        self.example = _example(path / EXAMPLE)
+        self._cells = path / CELLS / self.description.run
 
     def check(self) -> None:
         """Raise ValueError if another process has begun another run in the folder."""
@@ -122,33 +81,24 @@ class FolderRun:
                 file.unlink()  # a process that was killed has left it
             yield
 
-    def with_more(self, description: Description) -> Description:
-        """The description with what is new in another; it raises ValueError if that is of something else."""
-        try:
-            return self.description.with_more(description)
-        except ValueError as error:
-            raise ValueError(
-                f"folder={str(self.path)!r} holds another comparison: {error}; pass another folder, or fresh=True "
-                "(--fresh), which deletes what is there"
-            ) from error
+    def probe(self) -> Probe:
+        """What the model and the methods have made of one image.
 
-    def _is_after(self, description: Description) -> bool:
-        return min(description.blocks) < min(self.description.blocks)
+        Raises
+        ------
+        ValueError
+            If it cannot be read.
+        """
+        try:
+            probe = from_npz(self.path / PROBE, Probe)
+        except Exception as error:  # what NumPy raises for files that are broken is of many types
+            raise ValueError(f"folder={str(self.path)!r} cannot be read: {PROBE} ({error_line(error)})") from error
+        return replace(probe, maps={name: probe.maps.get(name) for name in self.description.methods})
 
 
 def n_cells_in(path: Path) -> int:
     """How many cells a folder has."""
-    return len(list(path.glob(f"{_CELLS}/*/*/* by *.npz")))
-
-
-def _check_ours(path: Path) -> None:
-    """Raise ValueError if a folder holds no run, but files that are not ours, or cells."""
-    if not path.is_dir() or (path / RUN).exists():
-        return
-    ours = _OF_RESULTS | {_EXAMPLE, f".{RUN}.lock"}
-    others = sorted(file.name for file in path.iterdir() if file.name not in ours and not file.name.endswith(BESIDE))
-    if others:
-        raise ValueError(f"folder={str(path)!r} holds other files ({others[0]}), but no {RUN}; pass an empty folder")
+    return len(list(path.glob(f"{CELLS}/*/*/* by *.npz")))
 
 
 def _example(file: Path) -> Examples | None:

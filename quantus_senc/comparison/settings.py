@@ -1,7 +1,7 @@
 """What a comparison is of: how its scores come about, for its tables of metrics and settings."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from quantus_senc.comparison.description import Description
+from quantus_senc.comparison.description import UNKNOWN, Description
 from quantus_senc.comparison.directions import category, direction
-from quantus_senc.comparison.failures import error_line
-from quantus_senc.comparison.fingerprints import of_metric, of_model, of_value
+from quantus_senc.comparison.fingerprints import NotComparableError, of_model, of_value
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.core.checks import parameter_names
+from quantus_senc.core.wording import in_words
 from quantus_senc.metrics.derived import DerivedMetric
 from quantus_senc.model.arrays import model_device
 
@@ -47,20 +47,33 @@ def described(
     images
         The numbers of the images.
     """
-    device = model_device(model)
     packages = {name: version(distribution) for name, distribution in _PACKAGES.items()}
     settings = {
         "versions": {"python": platform.python_version(), **packages},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "device": _device(model),
         "model": {
             "class": type(model).__name__,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "fingerprint": of_model(model),
         },
         "images": {"shape": list(x_batch.shape[1:])},
-        "parameters": {name: value if _is_plain(value) else repr(value) for name, value in parameters.items()},
+        "parameters": {name: _readable(value) for name, value in parameters.items()},
     }
-    return Description(uuid4().hex, settings, _described_methods(methods), _described_metrics(metrics), images, {})
+    fingerprints = {name: _fingerprint(value) for name, value in parameters.items()}
+    return Description(
+        uuid4().hex, settings, fingerprints, _described_methods(methods), _described_metrics(metrics), images, {}
+    )
+
+
+def _device(model: nn.Module) -> str:
+    """Where the model is, with what decides how sums are rounded there."""
+    device = model_device(model)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        n_threads = torch.get_num_threads()
+        return f"cpu ({torch.backends.cpu.get_cpu_capability()}, {n_threads} thread{'s' * (n_threads > 1)})"
+    return str(device)
 
 
 def _described_methods(methods: Mapping[str, Method]) -> dict[str, dict[str, Any]]:
@@ -68,7 +81,7 @@ def _described_methods(methods: Mapping[str, Method]) -> dict[str, dict[str, Any
         name: {
             "call": str(method),
             "control": method.is_control,
-            "fingerprint": _fingerprint(of_value, [method.explain_func, method.explain_func_kwargs]),
+            "fingerprint": f"{method.function_name} {_fingerprint(method.explain_func_kwargs)}",
         }
         for name, method in methods.items()
     }
@@ -79,15 +92,15 @@ def _described_metrics(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for name, metric in metrics.items():
         better, why = direction(metric)
         words = {"category": category(metric), "direction": better, "why": why, "parameters": _constructor_call(metric)}
-        table[name] = words | {"fingerprint": _fingerprint(of_metric, metric)}
+        table[name] = words | {"fingerprint": _fingerprint(metric)}
     return table
 
 
-def _fingerprint(describe: Callable[[Any], str], value: Any) -> str:
+def _fingerprint(value: Any) -> str:
     try:
-        return describe(value)
-    except Exception as error:  # attributes of objects may raise anything when they are read
-        return f"unknown ({error_line(error)})"
+        return of_value(value)
+    except NotComparableError as error:
+        return f"{UNKNOWN} {error}"
 
 
 def _constructor_call(metric: Any) -> str:
@@ -100,5 +113,7 @@ def _constructor_call(metric: Any) -> str:
     return f"{type(inner).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, bool | int | float | str | type(None))
+def _readable(value: Any) -> Any:
+    """A plain value as it is, any other in words."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, bool | int | float | str | type(None)) else in_words(value)

@@ -17,6 +17,7 @@ from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.fingerprints import of_arrays
 from quantus_senc.comparison.named_methods import Method, default_methods, named_methods
 from quantus_senc.comparison.named_metrics import named_metrics
+from quantus_senc.comparison.probe import Probe, probed
 from quantus_senc.comparison.settings import described
 from quantus_senc.core.checks import check_inputs, check_integer
 from quantus_senc.metrics.data_senc import DataSensitivityConsistency
@@ -129,6 +130,13 @@ class Workload:
         """The image with the lowest number; None for inputs that are no images."""
         first = self.blocks[0].places[0]
         return Examples(self._images([first])[0], int(self.targets[first])) if self.images.ndim == 4 else None
+
+    def probe(self, before: Probe | None) -> Probe:
+        """What the model and the methods make of the image of an earlier probe, or of the first image if there is none."""
+        first = self.blocks[0].places[0]
+        image = self._images([first])[0] if before is None else before.image
+        target = int(self.targets[first]) if before is None else before.target
+        return probed(self.model, self.methods, image, target, int(self.parameters["seed"]))
 
     def description(self, notes: Mapping[str, str]) -> Description:
         """What the comparison is of. All images are read once.

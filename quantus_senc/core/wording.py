@@ -1,7 +1,9 @@
 """Numbers and lists in words, as reports write them."""
 
 import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
 
 def number(value: float, decimals: int = 2) -> str:
@@ -64,3 +66,21 @@ def listed(parts: Sequence[str]) -> str:
     ('a', 'a and b', 'a, b and c')
     """
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def in_words(value: Any) -> str:
+    """A value as Python writes it, functions and classes by their names, and without the addresses of objects.
+
+    Examples
+    --------
+    >>> in_words(0.5), in_words(math.sqrt), in_words([object()])
+    ('0.5', 'sqrt', '[<object object>]')
+    """
+    name = getattr(value, "__name__", None)
+    if callable(value) and isinstance(name, str):
+        return name
+    try:
+        text = repr(value)
+    except Exception as error:  # objects may raise anything here, and deep ones a RecursionError
+        return f"<{type(value).__name__} ({type(error).__name__})>"
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)

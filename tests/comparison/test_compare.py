@@ -474,7 +474,13 @@ def unchecked_types():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"x_batch": torch.rand(4, 1, 4, 4, 4)}, "too many axes"),
+        ({"x_batch": torch.rand(4, 1, 4, 4, 4)}, "the model fails on x_batch of shape"),
+        (
+            {"metrics": {"all": quantus.Sparseness(return_aggregate=True)}},
+            "return_aggregate=True, but every image needs a score",
+        ),
+        ({"estimator": "paper"}, "estimator is no argument of a comparison; take metrics="),
+        ({"s_batch": torch.zeros(2)}, "must have one entry for each of 4 images"),
         ({"x_batch": torch.rand(4, 2, 12, 12)}, r"the model fails on x_batch of shape \(4, 2, 12, 12\)"),
         ({"methods": 5}, "methods=5 must be names"),
         ({"metrics": 5}, "metrics=5 must be names"),

@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock
 
 from quantus_senc import Comparison, DataSensitivityConsistency, compare
-from quantus_senc.comparison import cell_files, run_folder
+from quantus_senc.comparison import begin_run, cell_files
 from tests.small_models import gradient, image_model, inputs
 
 pytestmark = pytest.mark.xdist_group("runs")  # one process makes the comparison that they look at
@@ -45,14 +45,16 @@ class Counting:
         return gradient(model, torch.as_tensor(inputs), torch.as_tensor(targets)) * power
 
 
-class FailsOnTensors(Counting):
-    """A method that metrics of sensitivity consistency, which give it tensors, can no longer use."""
+class FailsLater(Counting):
+    """A method that raises an error after so many more calls."""
 
-    fails = False
+    n_calls = None
 
     def __call__(self, model, inputs, targets, **kwargs):
-        if self.fails and isinstance(inputs, torch.Tensor):
-            raise ArithmeticError("no map")
+        if self.n_calls is not None:
+            type(self).n_calls -= 1
+            if self.n_calls < 0:
+                raise ArithmeticError("no map")
         return super().__call__(model, inputs, targets, **kwargs)
 
 
@@ -113,11 +115,12 @@ def test_parameter_senc(model, tmp_path):
     assert list(expected.examples.units) == ["plain"]
 
 
-def test_the_same_call_again_explains_nothing(model, whole, tmp_path):
+def test_the_same_call_again_explains_one_image(model, whole, tmp_path):
+    """Each of two methods twice, to see whether it is the same."""
     compare(model, X, Y, folder=tmp_path, **settings())
     Counting.n_samples = 0
     assert_same(compare(model, X, Y, folder=tmp_path, **settings()), whole)
-    assert Counting.n_samples == 0
+    assert Counting.n_samples == 4
 
 
 class Stop(BaseException):
@@ -138,14 +141,14 @@ def stopping_at(monkeypatch, n_file, *, half_written):
         write(file, data)
 
     with monkeypatch.context() as patch:
-        for module in (cell_files, run_folder):
+        for module in (cell_files, begin_run):
             patch.setattr(module, "write_file", stop)
         yield
 
 
 @pytest.mark.parametrize(
     ("n_file", "half_written"),
-    [(1, True), (2, False), (2, True), (3, False), (5, True), (6, False), (9, False), (16, True), (26, False)],
+    [(1, True), (2, False), (2, True), (3, False), (5, True), (6, False), (9, False), (16, True), (27, False)],
 )
 def test_a_run_that_was_stopped_goes_on(monkeypatch, model, whole, tmp_path, n_file, half_written):
     """At the first file, between cells that read each other's runs, between methods, blocks, and at the last."""
@@ -319,7 +322,7 @@ def test_a_run_stops_when_another_process_begins_anew(model, whole, tmp_path):
         has_begun = False
 
         def __call__(self, model, inputs, targets, **kwargs):
-            if not Begins.has_begun:
+            if len(inputs) > 1 and not Begins.has_begun:
                 Begins.has_begun = True
                 compare(image_model(), X, Y, folder=tmp_path, fresh=True, **settings())
             return super().__call__(model, inputs, targets, **kwargs)
@@ -332,13 +335,13 @@ def test_a_run_stops_when_another_process_begins_anew(model, whole, tmp_path):
 
 def test_a_method_that_fails_later_fails_alone(monkeypatch, model, tmp_path):
     """Its records are there, but the metric that is to read them cannot explain the unperturbed images again."""
-    methods = {"plain": FailsOnTensors(), "double": (Counting(), {"power": 2.0})}
+    methods = {"plain": FailsLater(), "double": (Counting(), {"power": 2.0})}
     senc = settings()["metrics"]["SenC"]
     compare(model, X, Y, folder=tmp_path, **settings(methods=methods, metrics={"SenC": senc}))
-    monkeypatch.setattr(FailsOnTensors, "fails", True)
+    monkeypatch.setattr(FailsLater, "n_calls", 3)  # two look whether it is the same, one makes the maps of the first block
     result = compare(model, X, Y, folder=tmp_path, **settings(methods=methods, metrics={"SenC": senc, "Top-2": senc.top_k(2)}))
     failures = result.scores.set_index(["metric", "method"])["failure"]
-    assert set(failures["Top-2", "plain"]) == {"ArithmeticError: no map"}
+    assert list(failures["Top-2", "plain"]) == ["ArithmeticError: no map"] * 2 + ["the method failed: ArithmeticError: no map"]
     assert set(failures["Top-2", "double"]) == set(failures["SenC", "plain"]) == {""}
 
 
@@ -354,9 +357,10 @@ def test_a_block_that_another_process_works_on_is_left_to_it(model, whole, tmp_p
 
     class Noting(Counting):
         def __call__(self, model, inputs, targets, **kwargs):
-            order.append(len(list(tmp_path.glob("cells/*/000001/*by*.npz"))))
-            for lock in locks:
-                lock.release()
+            if len(inputs) > 1:  # masked images, and not those that show whether the method is the same
+                order.append(len(list(tmp_path.glob("cells/*/000001/*by*.npz"))))
+                for lock in locks:
+                    lock.release()
             return super().__call__(model, inputs, targets, **kwargs)
 
     methods = {"plain": Noting(), "double": (Noting(), {"power": 2.0})}
@@ -378,9 +382,9 @@ def test_a_failure_leaves_its_traceback_and_can_be_tried_again(model, tmp_path):
     assert 'raise error("no map")' in text.read_text()
     Counting.n_samples = 0
     compare(model, X, Y, folder=tmp_path, **failing)
-    assert Counting.n_samples == 0
+    assert Counting.n_samples == 1  # the method is tried on one image, and fails
     compare(model, X, Y, folder=tmp_path, retry_failed=True, **failing)
-    assert Counting.n_samples > 0
+    assert Counting.n_samples > 2
 
 
 def test_an_interrupt_ends_the_run(model, tmp_path):
@@ -426,8 +430,8 @@ OTHERS = {
     "the model (fingerprint: ": {"model": other_model()},
     "the images with numbers 0 to 1": {"x_batch": np.where(np.arange(3)[:, None, None, None] == 1, 0, X)},
     "the images with numbers 2 to 3": {"y_batch": np.where(np.arange(3) == 2, 0, Y)},
-    "the parameters (seed: 42, now 43)": {"seed": 43},
-    "the parameters (block_size: 2, now 5)": {"block_size": 5},
+    "parameter 'seed' (42, now 43)": {"seed": 43},
+    "parameter 'block_size' (2, now 5)": {"block_size": 5},
     "method 'double' (Counting(power=2.0), now Counting(power=3.0))": {"methods": {"double": (Counting(), {"power": 3.0})}},
     "metric 'drawn' (Drawing(), now function())": {"metrics": {"drawn": lambda **kwargs: [0.0]}},
 }
