@@ -167,7 +167,7 @@ def regress(
         except LinAlgError:
             continue
         if (np.diag(factor[0]) ** 2 > 1e-10 * np.diag(gram)).all():
-            return cho_solve(factor, counted @ weights)[1 : 1 + n_features].T
+            return cho_solve(factor, counted @ weights)[1:][:n_features].T
     return np.full((2, n_features), np.nan)
 
 

@@ -100,7 +100,7 @@ def test_random_words_are_philox():
 
 @pytest.mark.faithfulness
 def test_data_metric_is_algorithm_1(table):
-    metric = DataSensitivityConsistency(n_masks=120, mask_rate=0.5)
+    metric = DataSensitivityConsistency(n_masks=30, mask_rate=0.5)
     scores = metric(**table)
     before = look(table)
     for number, x in enumerate(table["x_batch"]):
@@ -117,7 +117,7 @@ def test_data_metric_is_algorithm_1(table):
 
 @pytest.mark.faithfulness
 def test_parameter_metric_is_algorithm_2(table):
-    metric = ParameterSensitivityConsistency(120, mask_rate=0.5, layers=["2"])
+    metric = ParameterSensitivityConsistency(40, mask_rate=0.5, layers=["2"])
     scores = metric(**table)
     layer, before, rows = table["model"][2], look(table), []
     original = layer.weight.detach().clone()
@@ -165,7 +165,7 @@ def test_units_of_convolutions_are_output_channels():
 )
 def test_scores_of_images(metric_class, params, estimator, images):
     before = {k: v.clone() for k, v in images["model"].state_dict().items()}
-    metric = metric_class(60, estimator=estimator, normalise=True, **params)
+    metric = metric_class(50, estimator=estimator, normalise=True, **params)
     scores = metric(**images)
     assert len(scores) == 2 and all(-1 <= score <= 1 for score in scores)
     assert metric(**images, batch_size=1) == pytest.approx(scores)

@@ -6,7 +6,7 @@
 
 import hashlib
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union, final
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, final
 
 import numpy as np
 
@@ -158,7 +158,7 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         y_batch: np.ndarray,
         layers: Dict[str, Any],
         **kwargs,
-    ) -> List[Union[float, Dict[str, float]]]:
+    ) -> List[Any]:
         """
         Evaluate the explanations of a batch of inputs.
 
