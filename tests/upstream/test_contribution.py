@@ -20,6 +20,8 @@ LISTS = {  # files that are not in the installed package, each with the line aft
     "docs/source/docs_api/quantus.metrics.faithfulness.rst": "   quantus.metrics.faithfulness.sufficiency",
     "docs/source/docs_api/quantus.helpers.rst": "   quantus.helpers.plotting",
 }
+EXAMPLE = re.compile(r"^### (\d+\..*?)\n.*?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+DEFECTS = dict(EXAMPLE.findall((UPSTREAM / "PULL_REQUEST.md").read_text()))
 
 
 @pytest.fixture
@@ -76,3 +78,14 @@ def test_a_tree_that_has_changed_is_left_as_it_is(tree, text):
 @pytest.mark.parametrize("path", sorted((UPSTREAM / "overlay").rglob("*.py")), ids=lambda path: path.name)
 def test_the_oldest_python_of_quantus_reads_it(path):
     ast.parse(path.read_text(), feature_version=(3, 8))
+
+
+def test_every_defect_has_an_example():
+    assert [int(title.partition(".")[0]) for title in DEFECTS] == list(range(1, 13))
+
+
+@pytest.mark.unwatched("all")  # the examples show, among others, that Quantus seeds generators
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("title", DEFECTS)
+def test_defects_of_quantus_are_still_there(title):
+    exec(compile(DEFECTS[title], title, "exec"), {})
