@@ -210,11 +210,10 @@ def test_the_regression_is_not_fooled_by_an_explanation_that_never_changes(
 
 @pytest.mark.faithfulness
 def test_masks_that_do_not_tell_features_apart_give_nan():
-    masks = np.ones((100, 3), dtype=bool)
-    coefficients = sensitivity_utils.regress(
-        masks, np.ones((100, 2)), np.full(100, 0.01), mask_rate=0.5
-    )
-    assert np.isnan(coefficients).all()
+    masks, free = np.ones((100, 3), dtype=bool), np.ones(3, dtype=bool)
+    rows = np.linspace(0, 1, 200).reshape(100, 2)
+    metric = DataSensitivityConsistency(estimator="regression")
+    assert np.isnan(metric.score(masks, np.full(100, 0.01), free, rows, 0.5))
 
 
 @pytest.mark.faithfulness
@@ -392,3 +391,7 @@ def test_tensorflow_gives_the_scores_of_torch(estimator, table):
         keras_model, x_batch.transpose(0, 2, 3, 1), explain_func=gradients, **call
     )
     assert scores == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(ValueError, match="needs a torch model"):
+        ParameterSensitivityConsistency(20)(
+            keras_model, x_batch, explain_func=blind, **call
+        )

@@ -611,8 +611,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
         a_batch = self.explain_rows(model, x[None], np.array([y]))
         channels = (1,) * (x.ndim - features.ndim)
         weights = []
-        for some in self._passes(len(first)):
-            keep = masks[first[some]][:, features]
+        for part in self._passes(len(first)):
+            keep = masks[first[part]][:, features]
             keep = keep.reshape(len(keep), *channels, *features.shape)
             x_masked = np.where(keep, x, baseline)
             y_masked = np.full(len(keep), y)

@@ -131,7 +131,10 @@ class ParameterSensitivityConsistency(SensitivityConsistency):
         dict
             The layers, by name, and a stand-in for attributions.
         """
-        maskable = _maskable_layers(model.get_model())
+        network = model.get_model()
+        if not hasattr(network, "named_modules"):
+            raise ValueError(f"{self.name} needs a torch model, not {type(network)}.")
+        maskable = _maskable_layers(network)
         _share_weights(model)
         if self.layers is None:
             layers = {
