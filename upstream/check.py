@@ -25,7 +25,7 @@ TESTS = [
 def run(tree: Path, *args: str) -> "subprocess.CompletedProcess[str]":
     """Run a module of this Python in the tree, and show what it says."""
     print("$ python -m", *args, flush=True)
-    paths = os.pathsep.join([str(tree), str(Path(__file__).parent)])
+    paths = os.pathsep.join([str(tree), str(Path(__file__).resolve().parent)])
     offline = {"HF_HUB_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment = {**os.environ, **offline, "PYTHONPATH": paths}
     done = subprocess.run(
