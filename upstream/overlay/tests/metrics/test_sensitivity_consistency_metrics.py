@@ -209,6 +209,18 @@ def test_the_regression_is_not_fooled_by_an_explanation_that_never_changes(
 
 
 @pytest.mark.faithfulness
+def test_changes_by_rounding_are_no_changes():
+    metric = DataSensitivityConsistency(300, mask_rate=0.5, estimator="regression")
+    free = np.ones(9, dtype=bool)
+    masks, probabilities = metric.draw_masks(free, stream=0)
+    rounding = 2.0**-23 * np.array([16, 160])
+    rows = 1 - masks[:, :1] * rounding
+    assert np.isnan(metric.score(masks, probabilities, free, rows, prediction=1.0))
+    rows = 1 - masks[:, :1] * 100 * rounding
+    assert metric.score(masks, probabilities, free, rows, prediction=1.0) == 1
+
+
+@pytest.mark.faithfulness
 def test_masks_that_do_not_tell_features_apart_give_nan():
     masks, free = np.ones((100, 3), dtype=bool), np.ones(3, dtype=bool)
     rows = np.linspace(0, 1, 200).reshape(100, 2)
@@ -217,10 +229,11 @@ def test_masks_that_do_not_tell_features_apart_give_nan():
 
 
 @pytest.mark.faithfulness
-def test_features_at_the_baseline_are_tied_by_the_regression(table):
+def test_the_regression_knows_features_that_equal_the_baseline(table):
     table["x_batch"][:, 3:] = 0
-    metric = DataSensitivityConsistency(n_masks=20, estimator="regression", top_k=6)
-    assert metric(**table) == [1.0] * 4
+    # With three features that differ, eight masks are all there are.
+    metric = DataSensitivityConsistency(n_masks=8, estimator="regression")
+    assert np.isfinite(metric(**table)).all()
 
 
 @pytest.mark.faithfulness

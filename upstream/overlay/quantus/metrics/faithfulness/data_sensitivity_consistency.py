@@ -27,6 +27,7 @@ class SensitivityConsistency(Metric[List[Any]]):
     Assumptions:
         - The original explanation is computed by explain_func, like those under masks. A given a_batch is not used.
         - Predictions are softmax probabilities, as in the paper, unless softmax=False is passed.
+        - explain_func gives the same attribution whenever it is given the same input, whatever else is in the batch.
         - There is no score (NaN) where an attribution is constant, all features are equally sensitive, or, with the
           regression, no mask changes the prediction or the explanation.
 
