@@ -1,8 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
+UPSTREAM ?= .venv-upstream
 SHAPES := --jaxtyping-packages=quantus_senc.core,quantus_senc.model,quantus_senc.metrics,beartype.beartype
 
-.PHONY: demo test fuzz devices clean
+.PHONY: demo test fuzz devices upstream clean
 
 demo: .venv/installed  ## explanation methods compared on handwritten digits
 	$(BIN)/quantus-senc demo --out demo
@@ -21,6 +22,14 @@ fuzz: .venv/installed  ## 10,000 random calls against the paper's algorithms, 1,
 devices: .venv-xla/installed  ## tests of a second device, XLA on the CPU: 4 GB to download, half an hour
 	PJRT_DEVICE=CPU SENC_TEST_DEVICE=xla:0 .venv-xla/bin/pytest -n auto tests/devices
 
+upstream: $(UPSTREAM)/installed  ## the contribution in a copy of QUANTUS, a checkout: its linter, types and tests (Python 3.8 to 3.11)
+	$(UPSTREAM)/bin/python upstream/check.py $(QUANTUS)
+
+$(UPSTREAM)/installed: upstream/requirements.txt
+	$(PYTHON) -m venv $(UPSTREAM)
+	$(UPSTREAM)/bin/pip install --quiet --requirement upstream/requirements.txt
+	touch $@
+
 .venv-xla/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-xla
 	.venv-xla/bin/pip install --quiet torch==2.9.0 torch-xla==2.9.0
@@ -35,4 +44,4 @@ devices: .venv-xla/installed  ## tests of a second device, XLA on the CPU: 4 GB 
 	touch $@
 
 clean:
-	rm -rf .venv .venv-xla demo
+	rm -rf .venv .venv-xla .venv-upstream demo
