@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from quantus_senc.comparison.failures import Records, error_line, reasons
 from quantus_senc.comparison.named_methods import Method
-from quantus_senc.comparison.quantus_per_image import PerImage
+from quantus_senc.comparison.quantus_per_image import PerImage, prediction_arguments
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.derived import DerivedMetric
 from quantus_senc.model.arrays import copied, host_array, model_device
@@ -151,6 +151,7 @@ class Evaluation:
         else:
             data = copied(data)  # other metrics may change what they are given
             data |= {"seed": self.seed} if isinstance(metric, PerImage) else {}
+            data |= prediction_arguments(self.model, metric)
         data |= {} if device.type == "cpu" else {"device": str(device)}
         return data | {"model": self.model, "explain_func": method.explain_func}
 

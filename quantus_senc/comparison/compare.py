@@ -25,7 +25,7 @@ from quantus_senc.comparison.settings import described
 from quantus_senc.comparison.workers import Job, run_jobs, threads_of
 from quantus_senc.core.checks import check_inputs, check_integer
 from quantus_senc.metrics.image_batch import numbered
-from quantus_senc.model.explained_model import n_classes
+from quantus_senc.model.first_look import fitted_model
 
 
 def compare(
@@ -59,7 +59,7 @@ def compare(
     Parameters
     ----------
     model
-        Returns (B, classes).
+        Returns (B, classes), or something of which `adapt` makes that.
     x_batch
         Images (B, C, H, W), series (B, C, T) or tables (B, F); arrays or tensors. Or a dataset of pairs of image and class, of
         which a block is read at a time, as it is of an array that is mapped to a file (`numpy.memmap`). Of a `DataLoader` only
@@ -133,7 +133,8 @@ def compare(
     numbers = numbered(image_ids, len(images))
     method_by_name = named_methods(methods)
     parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
-    metric_by_name = named_metrics(metrics, images, model, n_classes=n_classes(model, images, targets), **parameters)
+    model, n_classes = fitted_model(model, images, targets)
+    metric_by_name = named_metrics(metrics, images, model, n_classes=n_classes, **parameters)
     check_shard(shard, folder)
     blocks = blocks_of(numbers.tolist(), block_size)
     description = described(

@@ -12,14 +12,21 @@ from torch import Tensor, nn
 from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.core.checks import parameter_names
 from quantus_senc.metrics.derived import DerivedMetric
+from quantus_senc.model.adapted import adapter_of
+from quantus_senc.model.adapter import AS_IT_IS
 from quantus_senc.model.arrays import host_array
 
 _DIGITS = 16  # of a hash, in hexadecimal
 
 
 def of_model(model: nn.Module) -> str:
-    """A hash of the structure, the weights and the buffers. Other attributes, and the code of `forward`, do not count."""
+    """A hash of the structure, the weights, the buffers and what the model is adapted by.
+
+    Other attributes, and the code of `forward`, do not count.
+    """
     sha = hashlib.sha256(repr(model).encode(errors="backslashreplace"))
+    if adapter_of(model) is not AS_IT_IS:
+        sha.update(of_value(vars(adapter_of(model))).encode(errors="backslashreplace"))
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         sha.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode(errors="backslashreplace"))
         sha.update(host_array(tensor).tobytes())

@@ -17,6 +17,7 @@ from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.core.checks import parameter_names
 from quantus_senc.metrics.derived import DerivedMetric
+from quantus_senc.model.adapted import class_of
 from quantus_senc.model.arrays import model_device
 
 _PACKAGES = {
@@ -52,7 +53,7 @@ def described(
         "versions": {"python": platform.python_version(), **packages},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "model": {
-            "class": type(model).__name__,
+            "class": class_of(model),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "fingerprint": of_model(model),
         },
