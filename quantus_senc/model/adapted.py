@@ -103,11 +103,13 @@ def adapt(
         much as that of a probability from 0 to 1. For a regression it is the standard deviation of the outputs over your data:
         `model(x).std(0)`. It belongs to the model and not to a call, so that an image has the same score in any call.
     perturb
-        The name of the argument of the model's `forward` that is masked and explained; or a function from what is masked to all
-        arguments that depend on it, as a dict. None: the first argument.
+        The name of the argument of the model's `forward` that is masked and explained; or a function from what is masked to
+        arguments, as a dict. None: the first argument. Other inputs of an image can be more channels of it, of which the
+        function makes arguments, without gradients: `lambda x: {"pixels": x[:, :3], "depth": x[:, 3:].detach()}`. The
+        `perturb_baseline` of data SenC must then leave them as they are: `lambda x: torch.cat([0 * x[:3], x[3:]])`. (Metrics of
+        Quantus change them, too.)
     forward_kwargs
-        More arguments of `forward`, the same for all inputs. Of a tensor (1, \\*shape) each input gets the row. So other inputs
-        of an image can be passed, where each call has one image (with its number in `image_ids`).
+        More arguments of `forward`, the same for all inputs. Of a tensor (1, \\*shape) each input gets the row.
 
     Returns
     -------
@@ -159,8 +161,8 @@ def recognised(model: nn.Module, error: UnfitOutputs) -> tuple[nn.Module, str]:
     if output is None or adapter.output is not None:
         raise error
     note = (
-        f"Of what the model returns ({type(error.outputs).__name__}), {output!r} is taken for the scores of the classes. Pass "
-        f"quantus_senc.adapt(model, output={output!r}), or what else is right, and this is not said."
+        f"Of what the model returns ({type(error.outputs).__name__}), output={output!r} is taken for the scores of the "
+        f"classes. Pass quantus_senc.adapt(model, output={output!r}), or another output, and this is not said."
     )
     return Adapted(inside, replace(adapter, output=output)), note
 

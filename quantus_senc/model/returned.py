@@ -27,6 +27,9 @@ class UnfitOutputs(ValueError):
         )
         self.outputs, self.n = outputs, n
 
+    def __reduce__(self) -> tuple[type[ValueError], tuple[str]]:
+        return ValueError, (str(self),)  # other processes need no more
+
 
 def check_outputs(outputs: Any, n: int) -> Num[Tensor, "_ classes"]:
     """What a model returned for n inputs.

@@ -44,6 +44,27 @@ def mean_in_the_middle(segmentation):
     return segmentation[:, :, 2:6, 2:6].mean((2, 3))
 
 
+class TwoInputs(nn.Module):
+    """An image and a table."""
+
+    def __init__(self):
+        super().__init__()
+        self.image, self.table = image_model(), table_model()
+        self.eval()
+
+    def forward(self, pixels, columns):
+        return self.image(pixels) * self.table(columns).sigmoid()
+
+
+def pixels_and_columns(x):
+    """A channel for pixels, and one for each column, without gradients."""
+    return {"pixels": x[:, :1], "columns": x[:, 1:, 0, 0].detach()}
+
+
+def black_pixels(x):
+    return torch.cat([torch.zeros_like(x[:1]), x[1:]])
+
+
 CASES = [
     (image_net(returned.as_dict), image_net(), Y, True),
     (image_net(returned.as_logits), image_net(), Y, True),
@@ -68,6 +89,24 @@ def test_scores_are_those_of_the_model_wrapped_by_hand(model, by_hand, y, softma
         assert np.isfinite(scores).any()
 
 
+@pytest.mark.parametrize("method", ["Saliency", "GradCAM"])
+def test_another_input_of_each_image_stays_as_channels_that_masks_do_not_change(method):
+    columns, call = inputs(3, 6), {"explain_func": explain, "explain_func_kwargs": {"method": method}}
+    packed = np.concatenate([X, np.broadcast_to(columns[:, :, None, None], (3, 6, 8, 8))], 1)
+    for metric in metrics():
+        if isinstance(metric, DataSensitivityConsistency):
+            metric.perturb_baseline = black_pixels
+        together = metric(adapt(TwoInputs(), perturb=pixels_and_columns), packed, Y, **call)
+        alone = []
+        for image in range(3):
+            row = torch.as_tensor(columns[image : image + 1])
+            one = adapt(TwoInputs(), perturb="pixels", forward_kwargs={"columns": row})
+            at = slice(image, image + 1)
+            alone += metric(one, X[at], Y[at], image_ids=[image], **call)
+        assert together == pytest.approx(alone, nan_ok=True)
+        assert np.isfinite(together).all()
+
+
 def test_what_is_recognised_is_said_once_for_a_model(recwarn):
     model, metric = image_net(returned.as_dict), DataSensitivityConsistency(n_masks=30, **FEATURES)
     for _ in range(2):
@@ -88,6 +127,12 @@ def test_the_softmax_of_one_value_is_refused():
         with pytest.raises(ValueError, match=message):
             metric(Returns(image_model(classes=1), scores_alone), X, Y * 0, **CALL)
         assert np.isfinite(metric(Returns(image_model(classes=1), scores_alone), X, Y * 0, softmax=False, **CALL)).any()
+
+
+def test_a_spread_that_is_too_small_is_said():
+    metric = DataSensitivityConsistency(n_masks=30, **FEATURES)
+    with pytest.warns(UserWarning, match=r"below 0 for 3 of 3 images.* a larger spread in quantus_senc\.adapt"):
+        metric(adapt(image_net(), activation=None, spread=1e-3), X, Y, **CALL)
 
 
 def test_class_1_of_one_logit_names_the_remedy():

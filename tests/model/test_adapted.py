@@ -75,6 +75,12 @@ def test_an_error_shows_what_came_back_and_the_line_to_write(make, arguments, me
         explain(adapt(model(make), **arguments), X, Y, method="Saliency")
 
 
+def test_such_an_error_is_sent_to_other_processes():
+    with pytest.raises(ValueError, match="returned tuple") as raised:
+        explain(model(returned.as_two), X, Y, method="Saliency")
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
 def test_one_value_an_input_without_an_axis_of_classes():
     with pytest.raises(ValueError, match=r"shape \(4,\) for 4 .*'binary'\) if it is the logit of class 1, or .*None"):
         explain(model(returned.as_flat), X, Y, method="Saliency")
