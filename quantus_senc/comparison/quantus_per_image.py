@@ -112,11 +112,12 @@ class PerImage:
 def prediction_arguments(model: nn.Module, metric: Any) -> dict[str, Any]:
     """Arguments by which a metric of Quantus that takes the softmax of scores takes the predictions of an adapted model."""
     metric = metric.metric if isinstance(metric, PerImage) else metric
+    if adapter_of(model).activation in ("softmax", "binary"):
+        return {}
+    if getattr(metric, "evaluation_category", None) is EvaluationCategory.RANDOMISATION:  # the entropy is of the softmax
+        return {}
     softmax = inspect.signature(metric).parameters.get("softmax")
-    of_classes = adapter_of(model).activation in ("softmax", "binary")
-    # Those of randomisation take the entropy of the softmax.
-    by_maps = getattr(metric, "evaluation_category", None) is EvaluationCategory.RANDOMISATION
-    if of_classes or by_maps or softmax is None or softmax.default is not True:
+    if softmax is None or softmax.default is not True:
         return {}
     return {"softmax": False, "model_predict_kwargs": {"activated": True}}
 
