@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -137,7 +137,6 @@ def prepare(
     prepared = _for_scores(
         model, lambda fit: in_evaluation_mode(fit, lambda: _prepare(fit, as_samples(fit, tensors), chosen, options))
     )
-    prepared = replace(prepared, model=model)
     return functools.partial(_explain, prepared, method=method, reduce_axes=reduce_axes, keepdims=keepdims, **kwargs)
 
 

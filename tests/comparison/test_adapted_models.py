@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import quantus
 from torch import nn
 
 from quantus_senc import adapt, compare
@@ -49,8 +50,12 @@ def test_metrics_of_quantus_take_the_predictions_that_a_model_is_adapted_to():
     assert (abs(scores - softmaxed) > 0.01).all()
 
 
-def test_a_metric_that_is_no_metric_of_quantus_is_called_as_ever():
-    assert prediction_arguments(adapt(nn.Flatten(), activation=None), lambda model, **call: [0.0]) == {}
+def test_metrics_that_take_no_predictions_are_called_as_ever():
+    adapted = adapt(nn.Flatten(), activation=None)
+    others = [quantus.EfficientMPRT(), quantus.FaithfulnessCorrelation(), lambda model, **call: [0.0]]
+    assert [prediction_arguments(adapted, metric) for metric in others] == [{}, {}, {}]
+    assert prediction_arguments(adapted, quantus.PixelFlipping())
+    assert prediction_arguments(nn.Flatten(), quantus.PixelFlipping()) == {}
 
 
 OTHERS = [
@@ -73,6 +78,15 @@ def test_a_run_goes_on_with_the_same_adapted_model_alone(arguments, tmp_path):
     pd.testing.assert_frame_equal(compared(again, metrics="SenC", folder=tmp_path).scores, result.scores)
     with pytest.raises(ValueError, match="other than in the call that began it are the model"):
         compared(adapt(Returns(image_model(), as_two), **arguments), metrics="SenC", folder=tmp_path)
+
+
+def test_functions_of_the_same_name_are_told_apart(tmp_path):
+    first = adapt(Returns(image_model(), as_two), output=lambda given: given["scores"])
+    second = adapt(Returns(image_model(), as_two), output=lambda given: given["others"])
+    assert repr(first) == repr(second)
+    compared(first, metrics="SenC", folder=tmp_path)
+    with pytest.raises(ValueError, match="other than in the call that began it are the model"):
+        compared(second, metrics="SenC", folder=tmp_path)
 
 
 class Sent:
