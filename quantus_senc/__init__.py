@@ -26,5 +26,6 @@ from quantus_senc.metrics.derived import StandardError as StandardError
 from quantus_senc.metrics.derived import TopKAgreement as TopKAgreement
 from quantus_senc.metrics.parameter_senc import ParameterSensitivityConsistency as ParameterSensitivityConsistency
 from quantus_senc.metrics.register import register as register
+from quantus_senc.model.adapted import adapt as adapt
 
 __version__ = "0.1.0"

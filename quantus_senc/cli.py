@@ -36,6 +36,9 @@ example:
           model.load_state_dict(torch.load("weights.pt"))
           return model
 
+  For a model that returns something else than (B, classes), return quantus_senc.adapt(model, ...) there; logits, and scores
+  that are the only ones, are recognised.
+
   Then, in the folder that holds my_models.py:
 
       quantus-senc compare --model my_models:trained --data images.npz --out results

@@ -28,7 +28,7 @@ def test_every_block_runs(capsys, tmp_path, monkeypatch):
         assert text.count(written) == 1
         text = text.replace(written, smaller)
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     names = {}
     for block in blocks:
         exec(block, names)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from quantus_senc.comparison.failures import Records, error_line, reasons
 from quantus_senc.comparison.named_methods import Method
-from quantus_senc.comparison.quantus_per_image import PerImage
+from quantus_senc.comparison.quantus_per_image import PerImage, prediction_arguments
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.derived import DerivedMetric
 from quantus_senc.model.arrays import copied, giving_arrays, model_device
@@ -161,6 +161,7 @@ class Evaluation:
             data |= {"seed": self.seed} if isinstance(metric, PerImage) else {}
             data |= {"channel_first": True} if isinstance(metric, PerImage | Metric) else {}
             data["explain_func"] = giving_arrays(method.explain_func)
+            data |= prediction_arguments(self.model, metric)
         data |= {} if self.softmax is None else {"softmax": self.softmax}
         data |= {} if device.type == "cpu" else {"device": str(device)}
         return data | {"model": self.model}

@@ -60,8 +60,8 @@ def compare(
     Parameters
     ----------
     model
-        Returns (B, classes). Or "package.module:function", which returns the model: also in the processes of an executor, to
-        which some models cannot be sent.
+        Returns (B, classes), or something of which `adapt` makes that. Or "package.module:function", which returns the model,
+        also in the processes of an executor, to which some models cannot be sent.
     x_batch
         Images (B, C, H, W), volumes (B, C, D, H, W), series (B, C, T) or tables (B, F): arrays or tensors. Or a dataset of
         pairs of image and class, of which a block is read at a time, as it is of an array that is mapped to a file
@@ -183,7 +183,7 @@ def compare(
         if executor is None:
             run_here(workload, blocks, run, display)
         else:
-            run_elsewhere(executor, model, workload, blocks, run, display)
+            run_elsewhere(executor, model if isinstance(model, str) else None, workload, blocks, run, display)
     if isinstance(run, FolderRun):
         run.check()
     return Comparison(*collected(run))
@@ -260,9 +260,9 @@ def run_here(workload: Workload, blocks: list[Block], run: Run, display: Display
 
 
 def run_elsewhere(
-    executor: Any, model: nn.Module | str, workload: Workload, blocks: list[Block], run: MemoryRun | FolderRun, display: Display
+    executor: Any, source: str | None, workload: Workload, blocks: list[Block], run: MemoryRun | FolderRun, display: Display
 ) -> None:
-    """Let an engine do blocks, the largest first."""
+    """Let an engine do blocks, the largest first; `source` is the function that makes the model there, or None to send it."""
     n_scores = {block.number: workload.n_cells * len(block.places) for block in blocks}
     progress = Progress({"blocks": sum(n_scores.values())}, display.show)
     n_threads, first = threads_of(executor), min(run.description.blocks)
@@ -278,7 +278,7 @@ def run_elsewhere(
         )
         for block in sorted(blocks, key=lambda block: -len(block.places))
     )
-    run_jobs(executor, model, jobs, run, lambda number: progress.done("blocks", n_scores[number]))
+    run_jobs(executor, source or workload.model, jobs, run, lambda number: progress.done("blocks", n_scores[number]))
 
 
 def check_sharing(shard: Any, folder: object, executor: object, timeout: object) -> None:

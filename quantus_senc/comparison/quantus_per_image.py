@@ -1,6 +1,7 @@
 """A metric of Quantus as a comparison calls it: one reproducible number per image."""
 
 import copy
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from quantus.helpers.enums import EvaluationCategory
 from scipy.stats import ConstantInputWarning
 from torch import Tensor, nn
 
+from quantus_senc.model.adapted import adapter_of
 from quantus_senc.model.arrays import copied, host_array, model_device, model_precision
 from quantus_senc.model.state import preserving, seeded
 
@@ -104,6 +107,19 @@ class PerImage:
             returned = self.metric(**{**arrays, **placeholders}, **call)
             scores = np.array([self.to_score(value) for value in returned], dtype=np.float64)
         return np.where(valid & np.isfinite(scores), scores, np.nan).tolist()
+
+
+def prediction_arguments(model: nn.Module, metric: Any) -> dict[str, Any]:
+    """Arguments by which a metric of Quantus that takes the softmax of scores takes the predictions of an adapted model."""
+    metric = metric.metric if isinstance(metric, PerImage) else metric
+    if adapter_of(model).activation in ("softmax", "binary"):
+        return {}
+    if getattr(metric, "evaluation_category", None) is EvaluationCategory.RANDOMISATION:  # the entropy is of the softmax
+        return {}
+    softmax = inspect.signature(metric).parameters.get("softmax")
+    if softmax is None or softmax.default is not True:
+        return {}
+    return {"softmax": False, "model_predict_kwargs": {"activated": True}}
 
 
 def _attributions(

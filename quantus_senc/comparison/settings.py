@@ -18,6 +18,7 @@ from quantus_senc.comparison.quantus_per_image import PerImage
 from quantus_senc.core.checks import parameter_names
 from quantus_senc.core.wording import in_words
 from quantus_senc.metrics.derived import DerivedMetric
+from quantus_senc.model.adapted import class_of
 from quantus_senc.model.arrays import model_device
 
 _PACKAGES = {
@@ -52,7 +53,7 @@ def described(
         "versions": {"python": platform.python_version(), **packages},
         "device": _device(model),
         "model": {
-            "class": type(model).__name__,
+            "class": class_of(model),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "fingerprint": of_model(model),
         },

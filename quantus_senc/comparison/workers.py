@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from threading import Lock
 from typing import Any
@@ -22,6 +22,7 @@ from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.progress import Progress
 from quantus_senc.comparison.run_folder import FolderRun
 from quantus_senc.comparison.runs import MemoryRun, MemoryStore, Run
+from quantus_senc.model.first_look import fitted_model
 
 _MOST_WAITING = 64  # blocks that are with the engine at a time, each with its images
 _PAUSE = 0.05  # seconds between looks at what is done
@@ -60,6 +61,9 @@ class Job:
         """Do the cells of the block; return them unless they are in a folder. A process does one job at a time."""
         with _ONE_AT_A_TIME, _threads(self.n_threads):
             evaluation = self.evaluation(loaded(model))
+            if isinstance(model, str):
+                fitted, _ = fitted_model(evaluation.model, evaluation.x_batch, evaluation.y_batch)
+                evaluation = replace(evaluation, model=fitted)
             if self.run is None:
                 store = MemoryStore(keeps_records=self.keeps_records)
                 self._do(evaluation, store)

@@ -22,8 +22,10 @@ from quantus_senc.comparison.settings import described
 from quantus_senc.core.checks import check_inputs, check_integer
 from quantus_senc.metrics.data_senc import DataSensitivityConsistency
 from quantus_senc.metrics.image_batch import numbered
+from quantus_senc.model.adapted import adapter_of
+from quantus_senc.model.adapter import AS_IT_IS
 from quantus_senc.model.arrays import host_array
-from quantus_senc.model.explained_model import n_classes
+from quantus_senc.model.first_look import fitted_model
 from quantus_senc.model.warn import warn
 
 
@@ -95,12 +97,14 @@ class Workload:
         check_integer("block_size", block_size, 1, 2**63 - 1)
         numbers = numbered(image_ids, len(images))
         method_by_name = named_methods(default_methods(images.shape) if methods is None else methods)
-        metric_by_name = named_metrics(metrics, images, model, n_classes=n_classes(model, images, targets), **parameters)
+        model, n_classes = fitted_model(model, images, targets)
+        metric_by_name = named_metrics(metrics, images, model, n_classes=n_classes, **parameters)
         data_metrics = [metric for metric in metric_by_name.values() if isinstance(metric, DataSensitivityConsistency)]
         for message in {message for metric in data_metrics for message in metric.fewer_features(images.shape)}:
             warn(message)
         blocks = blocks_of(numbers.tolist(), int(block_size))
         settings = {**parameters, "block_size": int(block_size)} | ({} if softmax is None else {"softmax": softmax})
+        settings |= {} if adapter_of(model) is AS_IT_IS else {"adapt": adapter_of(model)}
         regions = [
             _for_each_image(name, values, len(images))
             for name, values in (("s_batch", s_batch), ("custom_batch", custom_batch))

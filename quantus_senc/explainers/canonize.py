@@ -5,7 +5,6 @@ The copy is compared with the model here. It is traced by `tracer` and rewritten
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from captum.attr._utils.lrp_rules import PropagationRule
@@ -14,6 +13,8 @@ from torch import Tensor, nn
 from quantus_senc.core.same_result import coarsely_same_values, same_predictions
 from quantus_senc.explainers.graph import TracedModel, clone_module_inputs, tensor_of, trace
 from quantus_senc.explainers.hooks import check_hooks, copy_hooks, refuse_changes, without_hooks
+from quantus_senc.model.adapted import class_of
+from quantus_senc.model.returned import check_outputs
 
 Rules = dict[str, type[PropagationRule]]
 
@@ -39,21 +40,24 @@ def canonize(
 
     Raises
     ------
+    UnfitOutputs
+        If the model does not return (B, classes).
     ValueError
         If the model has no such copy. The message names the module or function that prevents it.
     """
+    expected = without_hooks(model, lambda: _outputs(model, inputs[:2]))
     try:
         traced = trace(model)
     except Exception as error:
         raise ValueError(
-            f"method={method!r} needs every nonlinearity as a module, and torch.fx cannot trace {type(model).__name__} to "
+            f"method={method!r} needs every nonlinearity as a module, and torch.fx cannot trace {class_of(model)} to "
             f"make them ({error}); {_OTHER_METHOD}"
         ) from error
     _check_modules(traced, method)
     rules = None if assign_rules is None else assign_rules(traced)
     clone_module_inputs(traced.network, clone_all=rules is not None)
     copy = CanonicalCopy(model, traced, rules)
-    _check_predictions(copy, inputs[:2], method)
+    _check_predictions(copy, inputs[:2], expected, method)
     return copy
 
 
@@ -144,12 +148,10 @@ def _check_modules(traced: TracedModel, method: str) -> None:
             )
 
 
-def _check_predictions(copy: CanonicalCopy, inputs: Tensor, method: str) -> None:
-    """Raise ValueError unless the copy predicts the same as the model."""
-    name = type(copy.model).__name__
-    expected, predicted = without_hooks(copy.model, lambda: _predictions(copy, inputs))
-    if not isinstance(expected, Tensor):
-        raise ValueError(f"{name} returned a {type(expected).__name__}; it must return (B, classes)")
+def _check_predictions(copy: CanonicalCopy, inputs: Tensor, expected: Tensor, method: str) -> None:
+    """Raise ValueError unless the copy predicts what is expected of the model."""
+    name = class_of(copy.model)
+    predicted = without_hooks(copy.model, lambda: _predictions(copy, inputs))
     same = predicted.shape == expected.shape and bool(same_predictions(expected, predicted).all())
     if same and copy.rules is None:  # custom autograd functions and torch.no_grad() leave no trace in a graph
         gradients = without_hooks(copy.model, lambda: _gradients(copy, inputs))
@@ -179,7 +181,13 @@ def _gradients(copy: CanonicalCopy, inputs: Tensor) -> tuple[Tensor, Tensor] | N
 
 
 @torch.no_grad()
-def _predictions(copy: CanonicalCopy, inputs: Tensor) -> tuple[Any, Tensor]:
-    """What the model returns, and what its copy returns."""
+def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
+    """What the model returns for some inputs."""
+    return check_outputs(model(inputs.clone()), len(inputs))
+
+
+@torch.no_grad()
+def _predictions(copy: CanonicalCopy, inputs: Tensor) -> Tensor:
+    """What the copy returns."""
     with copy.synchronized() as network:
-        return copy.model(inputs.clone()), network(inputs.clone())
+        return network(inputs.clone())

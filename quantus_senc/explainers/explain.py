@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,8 +11,13 @@ from torch import Tensor, nn
 
 from quantus_senc.explainers.arguments import as_samples, as_tensor, check_axes, check_inputs, check_model, check_targets
 from quantus_senc.explainers.methods import METHODS, Method, method_named
+from quantus_senc.model.adapted import recognised
 from quantus_senc.model.arrays import host_array
+from quantus_senc.model.returned import UnfitOutputs
 from quantus_senc.model.state import in_evaluation_mode
+from quantus_senc.model.warn import warn_once
+
+T = TypeVar("T")
 
 
 def explain(
@@ -44,7 +49,7 @@ def explain(
     Parameters
     ----------
     model
-        A model that returns (B, classes).
+        A model that returns (B, classes), or something of which `adapt` makes that.
     inputs
         Images (B, C, H, W), series (B, C, T) or tables (B, F).
     targets
@@ -129,11 +134,23 @@ def prepare(
     options, _ = chosen.split_keywords(method, kwargs)
     tensors = as_tensor(inputs)
     check_inputs(tensors)
-    prepared = in_evaluation_mode(model, lambda: _prepare(model, as_samples(model, tensors), chosen, options))
+    prepared = _for_scores(
+        model, lambda fit: in_evaluation_mode(fit, lambda: _prepare(fit, as_samples(fit, tensors), chosen, options))
+    )
     return functools.partial(_explain, prepared, method=method, reduce_axes=reduce_axes, keepdims=keepdims, **kwargs)
 
 
 explain.prepare = prepare  # type: ignore[attr-defined]
+
+
+def _for_scores(model: nn.Module, run: Callable[[nn.Module], T]) -> T:
+    """What `run` returns for a model: adapted, if that is necessary and it is clear how."""
+    try:
+        return run(model)
+    except UnfitOutputs as error:
+        adapted, note = recognised(model, error)
+    warn_once(model, note)
+    return run(adapted)
 
 
 @dataclass(frozen=True)
@@ -175,14 +192,14 @@ def _explain(
     check_targets(classes, len(tensors))
     check_axes(reduce_axes, tensors.ndim)
 
-    def attributed() -> Tensor:
-        samples, once = as_samples(model, tensors), prepared
-        if once is None or not once.fits(model, chosen, options):
-            once = _prepare(model, samples, chosen, options)
+    def attributed(fit: nn.Module) -> Tensor:
+        samples, once = as_samples(fit, tensors), prepared
+        if once is None or not once.fits(fit, chosen, options):
+            once = _prepare(fit, samples, chosen, options)
         maps = chosen.attribute(*once.arguments, samples, classes.to(samples.device, torch.int64, copy=True), **keywords)
         return maps.detach()
 
-    maps = in_evaluation_mode(model, attributed)
+    maps = _for_scores(model, lambda fit: in_evaluation_mode(fit, lambda: attributed(fit)))
     if reduce_axes and tensors.ndim > 2:
         maps = maps.sum(tuple(reduce_axes), keepdim=keepdims)
     maps = maps.clone(memory_format=torch.contiguous_format)  # shares its memory with nothing

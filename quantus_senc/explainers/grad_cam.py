@@ -12,6 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from quantus_senc.core.checks import check_known
 from quantus_senc.explainers.hooks import with_forward_hook, without_hooks
+from quantus_senc.model.adapted import class_of
 from quantus_senc.model.module_order import order_of_use
 from quantus_senc.model.outputs import output_sum
 
@@ -48,7 +49,7 @@ def _last_convolution(model: nn.Module, inputs: Tensor) -> str:
     for name in reversed(order):
         if isinstance(model.get_submodule(name), _ConvNd):
             return name
-    raise ValueError(f"layer=None, and {type(model).__name__} calls no convolution; pass the name of a layer for Grad-CAM")
+    raise ValueError(f"layer=None, and {class_of(model)} calls no convolution; pass the name of a layer for Grad-CAM")
 
 
 def grad_cam(

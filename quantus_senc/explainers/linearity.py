@@ -31,7 +31,7 @@ SUMS = {operator.add, operator.iadd, torch.add, "add"}
 DIFFERENCES = {operator.sub, operator.isub, torch.sub, "sub"}
 PRODUCTS = {operator.mul, operator.imul, torch.mul, "mul"}
 QUOTIENTS = {operator.truediv, operator.itruediv, torch.div, "div"}
-_SIZES = ("size", "dim", "numel", "shape", "ndim")
+_NO_VALUES = ("size", "dim", "numel", "shape", "ndim", "device")  # of a tensor
 
 
 def dependent_nodes(graph: fx.Graph) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
@@ -48,14 +48,14 @@ def dependent_nodes(graph: fx.Graph) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
     """
     for node in list(graph.nodes):
         arguments = [argument for argument in node.all_input_nodes if argument.meta.get("depends_on_input")]
-        computes = node.op != "output" and not _is_size(node)
+        computes = node.op != "output" and not _has_no_values(node)
         node.meta["depends_on_input"] = node.op == "placeholder" or (bool(arguments) and computes)
         if arguments and computes:
             yield node, arguments
 
 
-def _is_size(node: fx.Node) -> bool:
-    return node.target in _SIZES or (node.target is getattr and node.args[1] in _SIZES)
+def _has_no_values(node: fx.Node) -> bool:
+    return node.target in _NO_VALUES or (node.target is getattr and node.args[1] in _NO_VALUES)
 
 
 def is_linear_module(module: nn.Module) -> bool:

@@ -50,7 +50,15 @@ def lrp(copy: CanonicalCopy, composite: Any, inputs: Tensor, targets: Tensor) ->
             raise ValueError(
                 "method='LRP' divides by outputs + 1e-9, which float16 rounds to 0; explain model.float() or model.bfloat16()"
             )
-        return attr.LRP(network).attribute(inputs, targets)
+        try:
+            return attr.LRP(network).attribute(inputs, targets)
+        except RuntimeError as error:
+            if "doesn't require gradient" not in str(error):
+                raise
+            raise ValueError(
+                "method='LRP': Captum explains only models all of whose modules depend on the input, and some here depend on "
+                "fixed values alone (another input, for instance); choose another method, or a composite of zennit's"
+            ) from error
 
 
 class GatedProduct(nn.Module):

@@ -23,6 +23,7 @@ from quantus_senc.core.checks import (
 from quantus_senc.core.plan import Plan
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.batched_metric import BatchedMetric
+from quantus_senc.metrics.call_warnings import channels_moved
 from quantus_senc.metrics.derived import StandardError, TopKAgreement
 from quantus_senc.metrics.image_batch import Images, numbered
 from quantus_senc.metrics.last_run import Evidence, LastRun
@@ -89,7 +90,8 @@ class SensitivityConsistency(BatchedMetric):
         Parameters
         ----------
         model
-            Returns (B, classes). It is put in evaluation mode for the call; afterwards it is as before.
+            Returns (B, classes), or something of which `adapt` makes that. It is put in evaluation mode for the call;
+            afterwards it is as before.
         x_batch
             Images (B, C, H, W), series (B, C, T) or tables (B, F); arrays or tensors.
         y_batch
@@ -106,7 +108,7 @@ class SensitivityConsistency(BatchedMetric):
         model_predict_kwargs
             For the model's forward pass.
         softmax
-            Whether P is the softmax probability (as in the paper) or the model's own output.
+            Whether P is the softmax probability (as in the paper; or what the model is adapted to) or the model's own output.
         device
             None for the model's own, "cpu", or "gpu" for CUDA.
         batch_size
@@ -174,6 +176,8 @@ class SensitivityConsistency(BatchedMetric):
             device=call_device(call["device"], model),
             custom_batch=None,
         )
+        if data["x_batch"].shape != x_batch.shape and channel_first is None:
+            self._warn([channels_moved(x_batch.shape, data["x_batch"].shape)])
         explained = ExplainedModel(
             model=model,
             model_kwargs=call["model_predict_kwargs"] or {},

@@ -19,11 +19,12 @@ from quantus_senc.metrics.image_batch import Batch, Images
 from quantus_senc.metrics.last_run import Evidence
 from quantus_senc.metrics.method_check import DEPENDENT, method_flaw
 from quantus_senc.model.explained_model import ExplainedModel
+from quantus_senc.model.first_look import first_look
 from quantus_senc.model.pass_size import BatchLimit, free_memory
 from quantus_senc.model.retain_heap import retain_heap
 from quantus_senc.model.shared_pass import SharedPass, SharedPassDiffers
 from quantus_senc.model.state import make_reproducible, n_hooks
-from quantus_senc.model.warn import warn
+from quantus_senc.model.warn import warn, warn_once
 
 
 class StartAgain(Exception):
@@ -97,7 +98,11 @@ class BatchedMetric(Metric[list[float]]):
     ) -> tuple[ExplainedModel, BatchLimit, Any]:
         """What all batches need: the method, prepared and tried; the size of passes; and what `prepare` returns."""
         make_reproducible(explained.device)
-        explained.check_targets(images.x, images.y)
+        look = first_look(explained, images.x, images.y)
+        self._warn(look.doubts)
+        if look.note and not self._disable_warnings:
+            warn_once(explained.model, look.note)
+        explained = look.explained
         prepared = self.prepare(explained, images, known)
         before = n_hooks(explained.model)
         explained, load = explained.prepared(images.x).tried(images.x, images.y)

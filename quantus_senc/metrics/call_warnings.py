@@ -16,9 +16,9 @@ HOOKS_LEFT = (
     "or at each call of explain_func."
 )
 _BELOW_ZERO = (
-    "With softmax=False the mean of 1 - confidence change is below 0 for {} of {} {}. The noise that the paper's two sums "
+    "Without softmax the mean of 1 - confidence change is below 0 for {} of {} {}. The noise that the paper's two sums "
     "share then anticorrelates them, and scores can be strongly negative whatever the explanation does. Use "
-    "estimator='regression', which has no such noise, or softmax=True."
+    "estimator='regression', which has no such noise, softmax=True, or for a regression a larger spread in quantus_senc.adapt."
 )
 _ONE_BY_ONE = (
     "{}: the explanation or prediction of an image changes with the other images of its batch, so that every masked image is "
@@ -35,6 +35,14 @@ _OUT_OF_MEMORY = (
 def memory_warning(name: str, limit: BatchLimit) -> list[str]:
     """That passes had to become smaller; nothing if they had not."""
     return [] if limit.too_many is None else [_OUT_OF_MEMORY.format(name, limit.too_many, limit.size)]
+
+
+def channels_moved(given: tuple[int, ...], moved: tuple[int, ...]) -> str:
+    """That the axes of the inputs were moved, because the last one is taken for the channels."""
+    return (
+        f"x_batch of shape {given} is taken to have its channels last, and the model is given {moved}. Pass channel_first=True "
+        "if they come first; or channel_first=False, and this is not said."
+    )
 
 
 def one_by_one_warning(name: str, n_pairs: int, pass_size: int) -> str:

@@ -1,6 +1,8 @@
 """The model and the explanation method as black boxes on the model's device.
 
-- `explained_model` predicts and explains, `outputs` checks what models return, `arrays` stands between NumPy and tensors;
+- `adapted` makes a model return (N, classes): `adapter` says how, and `returned` what it returns;
+- `explained_model` predicts and explains, `first_look` says whether it can, `outputs` checks maps, `arrays` stands between
+  NumPy and tensors;
 - `state` puts a model back as it was, by `put_back` also after an interrupt at the worst instant;
 - `pass_size` says how many samples go in a pass, also when memory runs out;
 - shortcuts: `shared_pass` (one forward pass for prediction and explanation), `layers_once` with `conv_input_gradient` (layers

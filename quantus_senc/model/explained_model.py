@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from quantus_senc.core.profiler_marks import stage
 from quantus_senc.core.similarity import Originals
+from quantus_senc.model.adapted import adapter_of
 from quantus_senc.model.arrays import as_tensor, copied, host_array, model_device, model_precision, takes_arrays
-from quantus_senc.model.outputs import check_maps, check_outputs
+from quantus_senc.model.outputs import check_maps
 from quantus_senc.model.pass_size import BatchLimit, PassLoad
-from quantus_senc.model.state import hooks_removed_after, preserving, switch_to_evaluation
+from quantus_senc.model.returned import check_outputs
+from quantus_senc.model.state import hooks_removed_after, switch_to_evaluation
 
 SoftmaxCalls = list[tuple[Tensor, Tensor]]  # what softmax modules were given, and what they returned
 Outputs = tuple[Float[Tensor, " p"], Float[Tensor, "p *_"]]  # predictions for the explained classes, and maps
@@ -31,7 +33,8 @@ class ExplainedModel:
     model, model_kwargs
         Called as model(inputs, \\*\\*model_kwargs).
     softmax
-        Whether the prediction is the softmax probability, or the model's output before any softmax at its end.
+        Whether the prediction is the softmax probability (or what a model is adapted to), or the model's output before any
+        softmax at its end.
     explain_func, explain_func_kwargs
         Called as explain_func(model=, inputs=, targets=, \\*\\*explain_func_kwargs), with tensors.
     normalise_func
@@ -86,20 +89,24 @@ class ExplainedModel:
         """Prediction for the explained class, P."""
         return self.predict_classes(inputs).gather(1, targets[:, None])[:, 0]
 
-    @stage("predict")
-    @torch.no_grad()
     def predict_classes(self, inputs: Float[Tensor, "p *shape"]) -> Float[Tensor, "p classes"]:
         """Predictions for all classes.
 
         Raises
         ------
-        ValueError
+        UnfitOutputs
             If the model does not return (p, classes).
         """
+        outputs, calls = self.outputs(inputs)
+        return self.predictions(outputs, len(inputs), calls)
+
+    @stage("predict")
+    @torch.no_grad()
+    def outputs(self, inputs: Float[Tensor, "p *shape"]) -> tuple[Any, SoftmaxCalls]:
+        """What the model returns, and the calls of its softmax modules."""
         switch_to_evaluation(self.model)  # an explanation method may have left it in training mode
         with self.softmax_calls() as calls:
-            outputs = self.model(inputs.clone(), **self.model_kwargs)  # a model may normalise its input in place
-        return self.predictions(outputs, len(inputs), calls)
+            return self.model(inputs.clone(), **self.model_kwargs), calls  # a model may normalise its input in place
 
     def predictions(self, outputs: Any, n: int, calls: SoftmaxCalls) -> Float[Tensor, "n classes"]:
         """Predictions from what the model returned for n inputs, and from the calls of its softmax modules.
@@ -109,11 +116,11 @@ class ExplainedModel:
         """
         check_outputs(outputs, n)
         logits = next((given for given, returned in calls if returned is outputs), None)
-        if logits is not None:
-            return _at_least_single(outputs if self.softmax else logits)
-        # Softmax in half precision would round the confidence changes away.
-        outputs = _at_least_single(outputs)
-        return outputs.softmax(-1) if self.softmax else outputs
+        if not self.softmax:
+            return _at_least_single(outputs if logits is None else logits)
+        # In half precision the confidence changes would be rounded away.
+        outputs, adapter = _at_least_single(outputs), adapter_of(self.model)
+        return outputs if logits is not None and adapter.activation == "softmax" else adapter.activated(outputs)
 
     @contextmanager
     def softmax_calls(self) -> Iterator[SoftmaxCalls]:
@@ -178,22 +185,6 @@ class ExplainedModel:
         """What perturbed samples are compared with."""
         return Originals.from_maps(predictions, self.attributions(maps))
 
-    def check_targets(self, x_batch: np.ndarray, y_batch: np.ndarray) -> int:
-        """Return the number of classes.
-
-        Raises
-        ------
-        ValueError
-            If the model does not return (p, classes), or a target is not one of its classes.
-        """
-        n_classes = self.predict_classes(self.inputs(x_batch[:1])).shape[1]
-        if y_batch.min() < 0 or y_batch.max() >= n_classes:
-            raise ValueError(
-                f"y_batch holds classes from {y_batch.min()} to {y_batch.max()}, but the model has classes 0 … "
-                f"{n_classes - 1}; pass the index of the class to explain"
-            )
-        return n_classes
-
     def prepared(self, x_batch: np.ndarray) -> "ExplainedModel":
         """The same for many passes of the model as it is now.
 
@@ -232,23 +223,6 @@ class ExplainedModel:
     def _load(self, x_batch: np.ndarray, y_batch: np.ndarray) -> PassLoad:
         inputs, targets = self.batch(x_batch, y_batch)
         return PassLoad.measure(self.model, inputs, lambda: self.explain(inputs.clone(), targets, hooks_stay=True))
-
-
-def n_classes(model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray) -> int:
-    """Return how many classes a model has.
-
-    Raises
-    ------
-    ValueError
-        If the model fails on the first input, does not return (B, classes), or a target is not one of its classes.
-    """
-    explained = ExplainedModel(model, {}, True, lambda **kwargs: None, {}, None, False)
-    try:
-        return preserving(model, lambda restore: explained.check_targets(x_batch, y_batch))
-    except ValueError:
-        raise
-    except Exception as error:  # a model may raise anything for inputs that do not fit it
-        raise ValueError(f"the model fails on x_batch of shape {x_batch.shape}: {error}") from error
 
 
 def at_least_single(dtype: torch.dtype) -> torch.dtype:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from jaxtyping import Num
 from torch import Tensor, nn
 
 from quantus_senc.model.arrays import as_tensor
+from quantus_senc.model.returned import check_outputs
 
 
 def output_sum(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
@@ -16,7 +16,7 @@ def output_sum(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
 
     Raises
     ------
-    ValueError
+    UnfitOutputs
         If the model does not return (N, classes).
     """
 
@@ -24,22 +24,6 @@ def output_sum(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
         return check_outputs(model(inputs), len(targets)).gather(1, targets[:, None]).sum(0)
 
     return forward
-
-
-def check_outputs(outputs: Any, n: int) -> Num[Tensor, "_ classes"]:
-    """What a model returned for n inputs.
-
-    Raises
-    ------
-    ValueError
-        If it is not (n, classes).
-    """
-    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != n:
-        found = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise ValueError(
-            f"the model returned {found} for {n} inputs, but must return ({n}, classes); wrap it in a module that does"
-        )
-    return outputs
 
 
 def check_maps(returned: Any, shape: tuple[int, ...]) -> Tensor:

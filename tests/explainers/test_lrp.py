@@ -29,7 +29,7 @@ def test_relevance_adds_up_to_the_output(x, y):
         (lambda net, x: torch.exp(net.c1(x)), "the function 'exp' after 'c1'"),
         (lambda net, x: net.c1(x) - net.c2(net.c1(x)), "the function 'sub'"),
         (lambda net, x: torch.div(net.c1(x), 2, rounding_mode="floor"), "the function 'div'"),
-        (lambda net, x: nn.functional.softplus(net.c1(x)) * net.gamma**x, "the function 'pow'"),
+        (lambda net, x: nn.functional.softplus(net.c1(x)) * net.gamma ** net.c1(x), "the function 'pow'"),
     ],
 )
 def test_what_lrp_has_no_rule_for_is_named(kind, message, x, y):
