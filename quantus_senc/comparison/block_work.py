@@ -153,6 +153,8 @@ class BlockWork:
     def _keep(self, method: str, metric: str, cell: Cell, cells: dict[str, Cell | None]) -> None:
         self.store.keep(method, metric, cell)
         cells[metric] = cell
+        if cell.error:
+            self.progress.note(f"{kind_of_work(method, metric)}: {cell.failures[0]}")
         self.progress.done(kind_of_work(method, metric), len(self.evaluation.x_batch))
 
     def _recorder(self, metric: Any) -> SensitivityConsistency | None:

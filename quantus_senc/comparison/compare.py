@@ -243,7 +243,7 @@ def run_here(workload: Workload, blocks: list[Block], run: Run, display: Display
     """Do blocks in this process, those last that other processes are at work on."""
     n_images = sum(len(block.places) for block in blocks)
     kinds = [kind_of_work(method, metric) for method in workload.methods for metric in workload.metrics]
-    progress, busy = Progress(dict.fromkeys(kinds, n_images), display.show), []
+    progress, busy = Progress(dict.fromkeys(kinds, n_images), display.show, display.note), []
 
     def work(block: Block, *, wait: bool) -> None:
         with run.lock(block.number, wait=wait):

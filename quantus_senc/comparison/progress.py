@@ -23,6 +23,8 @@ class Progress:
         How many scores each kind of work makes.
     show
         Called with a text at each step, and how many scores that step has made.
+    note
+        Called with what users should know at once.
     clock
         Seconds, from any start on.
 
@@ -39,9 +41,11 @@ class Progress:
         self,
         n_scores: Mapping[str, int],
         show: Callable[[str, int], object] = lambda text, n_scores: None,
+        note: Callable[[str], object] = lambda text: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._left, self._show, self._clock = dict(n_scores), show, clock
+        self.note = note
         self._taken = dict[str, tuple[float, int]]()  # seconds, and for how many scores
         self._since = clock()
 
@@ -98,6 +102,7 @@ class Display:
     def __init__(self, total: int, *, is_shown: bool) -> None:
         self._has_bar = is_shown and (sys.stderr.isatty() or "ipykernel" in sys.modules)
         self._has_lines, self._total, self._n, self._last = is_shown and not self._has_bar, total, 0, time.monotonic()
+        self._notes = set[str]()
         form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} scores, {elapsed}{postfix}"
         self._bar = tqdm(total=total, disable=not self._has_bar, bar_format=form)
 
@@ -109,6 +114,12 @@ class Display:
         if self._has_lines and time.monotonic() > self._last + _PATIENCE:
             self._last = time.monotonic()
             sys.stderr.write(f"{self._n} of {self._total} scores: {text}\n")
+
+    def note(self, text: str) -> None:
+        """Show a line that stays, but not twice."""
+        if text not in self._notes and (self._has_bar or self._has_lines):
+            self._notes.add(text)
+            self._bar.write(text, file=sys.stderr)
 
     def __enter__(self) -> "Display":
         return self

@@ -3,14 +3,22 @@
 import io
 import sys
 
+import numpy as np
+
+from quantus_senc import compare
 from quantus_senc.comparison import progress
 from quantus_senc.comparison.progress import Display, Progress
+from tests.small_models import image_model, inputs
+
+
+def inputs_and_classes():
+    return inputs(2, 1, 8, 8), np.array([0, 1])
 
 
 def shown_by(n_scores, steps):
     """The last text after steps of (method of `Progress`, its arguments, the time at which it is called)."""
     texts, now = [], [0.0]
-    told = Progress(n_scores, lambda text, n: texts.append((text, n)), lambda: now[0])
+    told = Progress(n_scores, lambda text, n: texts.append((text, n)), clock=lambda: now[0])
     for name, arguments, at in steps:
         now[0] = at
         getattr(told, name)(*arguments)
@@ -55,3 +63,18 @@ def test_a_terminal_has_a_bar(monkeypatch):
     assert "50%|" in sys.stderr.getvalue()
     assert "2/4 scores" in sys.stderr.getvalue()
     assert "LRP: SenC, 5 s left" in sys.stderr.getvalue()
+
+
+def test_a_failure_is_shown_at_once_and_once(monkeypatch):
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+
+    def fails(model, inputs, targets):
+        raise ArithmeticError("no map")
+
+    metrics = {"one": lambda **kwargs: [0.0] * len(kwargs["x_batch"])}
+    arguments = {"methods": {"mine": fails}, "metrics": metrics, "block_size": 1}
+    compare(image_model(), *inputs_and_classes(), display_progressbar=True, **arguments)
+    assert written.getvalue() == "mine: one: the method failed: ArithmeticError: no map\n"
+    compare(image_model(), *inputs_and_classes(), **arguments)
+    assert written.getvalue().count("\n") == 1
