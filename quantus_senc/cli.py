@@ -114,6 +114,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--out", required=True, type=Path, help="folder for report.html, scores.csv and settings.json")
     parser.add_argument("--methods", type=_names, help=f"default: {','.join(DEFAULT_METHODS)}")
     parser.add_argument("--metrics", type=_names, help="default: all that apply to the data and the model")
+    parser.add_argument("--channels-last", action="store_true", help="x has its channels last, and the model takes them first")
     parser.add_argument("--images", type=int, metavar="N", help="use only the first N images")
     parser.add_argument("--segment-func", help="slic, grid (images), window (series) or column (tables); default: by the data")
     parser.add_argument(
@@ -214,7 +215,7 @@ def _computed(options: argparse.Namespace) -> dict[str, Any]:
         *("methods", "metrics", "n_masks", "mask_rate", "tolerance", "seed", "block_size"),
         *("segment_func", "segment_func_kwargs"),
     )
-    return {name: getattr(options, name) for name in names}
+    return {name: getattr(options, name) for name in names} | {"channel_first": not options.channels_last}
 
 
 def _expected(options: argparse.Namespace, model: nn.Module, images: Images) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from quantus_senc.comparison.failures import error_line
 
 _PATIENCE = 20  # seconds to wait for a scheduler
-_SHAPES = {2: "tables (B, F)", 3: "series (B, C, T)", 4: "images (B, C, H, W)"}
+_SHAPES = {2: "tables (B, F)", 3: "series (B, C, T)", 4: "images (B, C, H, W)", 5: "volumes (B, C, D, H, W)"}
 
 
 def images_in(path: Path, n_images: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +29,7 @@ def images_in(path: Path, n_images: int | None) -> tuple[np.ndarray, np.ndarray]
     Returns
     -------
     x, y
-        Images (B, C, H, W), series (B, C, T) or tables (B, F), and classes (B,).
+        Images (B, C, H, W), volumes (B, C, D, H, W), series (B, C, T) or tables (B, F), and classes (B,).
 
     Raises
     ------

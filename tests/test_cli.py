@@ -211,6 +211,14 @@ def test_a_dry_run_says_what_is_to_be_done(folder, capsys):
     assert not (folder / "new").exists()
 
 
+def test_channels_last(folder):
+    x = np.load("images.npz")
+    np.savez("last.npz", x=np.moveaxis(x["x"], 1, -1), y=x["y"])
+    assert run(metrics="Pixel Flipping", out="first") == 0
+    assert run("--channels-last", metrics="Pixel Flipping", data="last.npz") == 0
+    pd.testing.assert_frame_equal(*(Comparison.load(out).scores for out in ("out", "first")))
+
+
 def test_many_images_are_timed_before_the_run(folder, capsys, monkeypatch):
     monkeypatch.setattr(cli, "_MANY", 5)
     assert run(methods="Saliency", metrics="Pixel Flipping") == 0

@@ -139,7 +139,7 @@ class BlockWork:
                 self._keep(name, metric_name, self.evaluation.failed(f"the method failed: {why}", where), cells)
             self.store.keep_explanation(name, Explanation(seconds, None))
         else:
-            self.store.keep_explanation(name, Explanation(seconds, maps[0].sum(0) if maps.ndim == 4 else maps[0]))
+            self.store.keep_explanation(name, Explanation(seconds, maps[0].sum(0) if maps.ndim > 3 else maps[0]))
         return maps
 
     def _scored(self, name: str, metric_name: str, maps: np.ndarray, more: Mapping[str, Any]) -> Cell:

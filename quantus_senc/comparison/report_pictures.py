@@ -95,11 +95,12 @@ def pictures(comparison: ReportedComparison) -> Iterator[Picture]:
 
 
 def _of_image(examples: Examples) -> Iterator[Picture]:
-    of = f"of one image, explained class {examples.target}"
+    what, examples = "image" if examples.image.ndim == 3 else "volume, its middle slice", examples.middle_slice()
+    of = f"of one {what}, explained class {examples.target}"
     if examples.maps:
         alt = f"Attribution maps {of}, by {listed(list(examples.maps))}."
         figure = plot.attributions(examples.image, examples.maps)
-        yield _picture("Attribution maps of one image", alt, _MAPS, figure)
+        yield _picture(f"Attribution maps of one {what}", alt, _MAPS, figure)
     if examples.features:
         alt = f"Sensitivity of the features {of}: prediction, {listed(list(examples.features))}."
         figure = plot.data_sensitivity(examples.image, examples.features)

@@ -133,7 +133,7 @@ class Workload:
     def example(self) -> Examples | None:
         """The image with the lowest number; None for inputs that are no images."""
         first = self.blocks[0].places[0]
-        return Examples(self._images([first])[0], int(self.targets[first])) if self.images.ndim == 4 else None
+        return Examples(self._images([first])[0], int(self.targets[first])) if self.images.ndim > 3 else None
 
     def probe(self, before: Probe | None) -> Probe:
         """What the model and the methods make of the image of an earlier probe, or of the first image if there is none."""

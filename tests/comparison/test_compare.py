@@ -378,6 +378,21 @@ def test_tables_and_series(shape):
     assert result.examples is None
 
 
+def test_volumes(tmp_path):
+    """Pictures show the middle slice."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv3d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 4 * 6 * 6, 3)).eval()
+    volumes = torch.rand(2, 1, 4, 6, 6)
+    kwargs = {"methods": ["Saliency", "GradCAM"], "metrics": ["SenC", "MPRT", "Pixel Flipping"], "n_masks": 60}
+    result = compare(model, volumes, [0, 1], **kwargs, segment_func_kwargs={"n_segments": 8})
+    assert result.scores["score"].notna().all()
+    assert "Attribution maps of one volume, its middle slice" in result.report(tmp_path / "page.html").read_text()
+    middle = result.examples.middle_slice()
+    np.testing.assert_array_equal(middle.image, volumes[0, :, 2])
+    np.testing.assert_array_equal(middle.maps["GradCAM"], result.examples.maps["GradCAM"][2])
+    assert torch.equal(middle.features["Saliency"].labels, result.examples.features["Saliency"].labels[2])
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
