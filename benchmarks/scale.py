@@ -4,7 +4,9 @@
     python -m benchmarks.scale --parts folder,workers --rounds 3
 
 "folder": a comparison with and without a folder, in turns. "workers": how much sooner two processes do it than one, after a
-comparison that warms them up. "cost": calls of data SenC, and the memory that they add.
+comparison that warms them up, beside how much sooner two processes do each half of it that know nothing of each other. "cost":
+calls of data SenC, and the memory that they add. "projection": what `expected_time` says of the paper's setting on ImageNet
+(1,000 images, 1,000 superpixels, 5,000 masks, six methods), by `--model` on `--device`.
 """
 
 import argparse
@@ -25,9 +27,9 @@ import torch
 
 from benchmarks.calls import DATA, call, explain_by_senc
 from benchmarks.rows import Row
-from quantus_senc import compare
+from quantus_senc import compare, expected_time
 
-PARTS = ("folder", "workers", "cost")
+PARTS = ("folder", "workers", "cost", "projection")
 COMPARISON: dict[str, Any] = {"methods": ["Saliency", "IntegratedGradients"], "metrics": ["SenC", "Pixel Flipping"]}
 MASKS, IMAGES = (100, 1000, 10_000, 100_000), (1, 10, 100, 1000)
 
@@ -65,16 +67,54 @@ def folder(rounds: int) -> None:
 
 
 def workers(rounds: int) -> None:
-    """Print how much more two processes do than one."""
-    taken = {}
-    for n in (1, 2):
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(n, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            seconds(n_masks=100, executor=pool)
-            taken[n] = median(seconds(n_masks=5000, executor=pool) for _ in range(rounds))
+    """Print how much more two processes do than one, and how much the machine lets them do."""
+    context = multiprocessing.get_context("spawn")
+    pools = {n: ProcessPoolExecutor(n, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) for n in (1, 2)}
+    for pool in pools.values():
+        seconds(n_masks=100, executor=pool)
+    one, two, halves = [], [], []
+    for _ in range(rounds):
+        one.append(seconds(n_masks=5000, executor=pools[1]))
+        two.append(seconds(n_masks=5000, executor=pools[2]))
+        start = time.perf_counter()
+        for future in [pools[2].submit(half, 5000) for _ in range(2)]:
+            future.result()
+        halves.append(time.perf_counter() - start)
+    for pool in pools.values():
+        pool.shutdown()
     print(
-        f"one process {taken[1]:.1f} s, two {taken[2]:.1f} s: {taken[1] / taken[2]:.2f} times as fast ({os.cpu_count()} cores)"
+        f"one process {median(one):.1f} s, two {median(two):.1f} s: {median(one) / median(two):.2f} times as fast; "
+        f"two by themselves {median(one) / median(halves):.2f} times ({os.cpu_count()} cores)"
     )
+
+
+def half(n_masks: int) -> None:
+    """The work of `seconds` on half of the images, in this process alone."""
+    row, x, y = images(16)
+    compare(row.model, x[:8], y[:8], block_size=4, n_masks=n_masks, **COMPARISON)
+
+
+class Repeated(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
+    """As many images as are asked for, all of them the first of a row."""
+
+    def __init__(self, row: Row, n_images: int) -> None:
+        self.image, self.target, self.n_images = row.inputs[0].cpu(), int(row.targets[0]), n_images
+
+    def __len__(self) -> int:
+        return self.n_images
+
+    def __getitem__(self, place: int) -> tuple[torch.Tensor, int]:
+        if place >= self.n_images:
+            raise IndexError(place)
+        return self.image, self.target
+
+
+def projection(model: str, device: str) -> None:
+    """Print what the paper's setting on ImageNet would take with a model."""
+    row = Row.from_name(model, torch.device(device))
+    methods = ["Saliency", "GuidedBackprop", "IntegratedGradients", "LRP", "GradCAM", "DeepLift"]
+    setting = {"n_masks": 5000, "segment_func": "slic", "segment_func_kwargs": {"n_segments": 1000}}
+    print(expected_time(row.model, Repeated(row, 1000), methods=methods, metrics=["SenC"], **setting))
 
 
 def cost_of(n_masks: int, n_images: int) -> None:
@@ -104,6 +144,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model", default="lenet", help="of the projection, such as vit-b")
+    parser.add_argument("--device", default="cpu", help="of the projection")
     parser.add_argument("--cost-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -111,7 +153,12 @@ def main() -> None:
         cost_of(*map(int, options.cost_of.split(",")))
         return
     for part in options.parts.split(","):
-        {"folder": lambda: folder(options.rounds), "workers": lambda: workers(options.rounds), "cost": cost}[part]()
+        {
+            "folder": lambda: folder(options.rounds),
+            "workers": lambda: workers(options.rounds),
+            "cost": cost,
+            "projection": lambda: projection(options.model, options.device),
+        }[part]()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from quantus_senc.metrics.data_senc import DataSensitivityConsistency
 from quantus_senc.metrics.derived import source_of
 from quantus_senc.plot.tables import by_metric_and_method
 
-_FEW, _MORE = 32, 160  # masks; the difference of the times shows what a mask takes
+_FEW, _MORE, _GROWTH = 32, 160, 4  # masks; the difference of the times shows what a mask takes
+_LONG_ENOUGH = 1.0  # seconds, beside which it matters little what else the machine does
 _LARGE_SHARE = 0.3
 
 
@@ -89,8 +90,9 @@ class ExpectedTime:
 def timed(workload: Workload, blocks: list[Block], run: Run | None) -> ExpectedTime:
     """Time each method by each metric on the first image.
 
-    A metric that masks runs with few masks and with more; the difference is what a mask takes, for each image, and the rest is
-    taken once a block. Other metrics run as they are. Metrics that read the run of another take nothing.
+    A metric that masks runs with few masks and with more, until that takes a second; the difference is what a mask takes, for
+    each image, and the rest is taken once a block. Other metrics run as they are. Metrics that read the run of another take
+    nothing.
 
     Parameters
     ----------
@@ -152,13 +154,18 @@ class _Timing:
         if not isinstance(source, SensitivityConsistency):
             cell = self.evaluation.score(method, metric, maps, {})
             return _Cost(an_image=cell.seconds, failure=cell.failures[0] if cell.error else "")
-        few, more = (self._masked(method, source, maps, n) for n in (_FEW, _MORE))
-        if more[0].error:
-            return _Cost(failure=more[0].failures[0])
-        a_mask = max(more[0].seconds - few[0].seconds, 0.0) / (_MORE - _FEW)
-        layers = records_by_layer(more[1].sensitivities)
+        few, _ = self._masked(method, source, maps, _FEW)
+        n_more = _MORE
+        more, looking = self._masked(method, source, maps, n_more)
+        if more.error:
+            return _Cost(failure=more.failures[0])
+        layers = records_by_layer(looking.sensitivities)
         n_masks = max(source.plan.mask_count(len(records[0].prediction)) for records in layers)
-        rest = max(few[0].seconds - a_mask * _FEW, 0.0)
+        while more.seconds < _LONG_ENOUGH and n_more < n_masks:
+            n_more = min(_GROWTH * n_more, n_masks)
+            more, _ = self._masked(method, source, maps, n_more)
+        a_mask = max(more.seconds - few.seconds, 0.0) / (n_more - _FEW)
+        rest = max(few.seconds - a_mask * _FEW, 0.0)
         return _Cost(rest, a_mask * n_masks, n_masks * len(layers))
 
     def _masked(
