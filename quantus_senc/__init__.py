@@ -7,7 +7,7 @@ Hanxiao Tan, "Evaluating Sensitivity Consistency of Explanations", WACV 2025.
 
 from quantus_senc import plot as plot
 from quantus_senc.comparison.compare import compare as compare
-from quantus_senc.comparison.compare import expected_time as expected_time
+from quantus_senc.comparison.expected_time import expected_time as expected_time
 from quantus_senc.comparison.named_methods import available_methods as available_methods
 from quantus_senc.comparison.named_metrics import available_metrics as available_metrics
 from quantus_senc.comparison.named_metrics import default_metrics as default_metrics

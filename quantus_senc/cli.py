@@ -12,7 +12,8 @@ import numpy as np
 from torch import nn
 
 from quantus_senc.cli_inputs import engine, images_in, writable
-from quantus_senc.comparison.compare import compare, expected_time
+from quantus_senc.comparison.compare import compare
+from quantus_senc.comparison.expected_time import expected_time
 from quantus_senc.comparison.model_source import model_from
 from quantus_senc.comparison.named_methods import DEFAULT_METHODS, available_methods
 from quantus_senc.comparison.named_metrics import available_metrics

@@ -1,6 +1,5 @@
 """`quantus_senc.compare`: scores of explanation methods by several metrics, on the same images and model."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,19 +8,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from quantus_senc.comparison.begin_run import begin, refused
-from quantus_senc.comparison.block_work import BlockWork, kind_of_work
-from quantus_senc.comparison.blocks import Block
+from quantus_senc.comparison.begin_run import begin
 from quantus_senc.comparison.collect import collected
-from quantus_senc.comparison.expected_time import ExpectedTime, timed
+from quantus_senc.comparison.engine import check_sharing, run_elsewhere, run_here
 from quantus_senc.comparison.model_source import loaded
-from quantus_senc.comparison.progress import Display, Progress
+from quantus_senc.comparison.progress import Display
 from quantus_senc.comparison.result import Comparison
-from quantus_senc.comparison.run_folder import RUN, FolderRun
-from quantus_senc.comparison.runs import MemoryRun, Run
-from quantus_senc.comparison.workers import Job, run_jobs, threads_of
+from quantus_senc.comparison.run_folder import FolderRun
+from quantus_senc.comparison.runs import MemoryRun
 from quantus_senc.comparison.workload import Workload
-from quantus_senc.core.checks import check_integer
 
 
 def compare(
@@ -187,119 +182,3 @@ def compare(
     if isinstance(run, FolderRun):
         run.check()
     return Comparison(*collected(run))
-
-
-def expected_time(
-    model: nn.Module | str,
-    x_batch: ArrayLike | Tensor | Dataset | DataLoader,
-    y_batch: ArrayLike | Tensor | None = None,
-    *,
-    folder: str | Path | None = None,
-    shard: tuple[int, int] = (1, 1),
-    **arguments: Any,
-) -> ExpectedTime:
-    """What `compare` with these arguments is going to do, and about how long that takes in one process.
-
-    Each method runs by each metric on the first image, sensitivity consistency with few masks. Nothing is written.
-
-    Parameters
-    ----------
-    model, x_batch, y_batch, shard
-        As for `compare`.
-    folder
-        What is done there is not counted again.
-    arguments
-        Those of `compare` that say what is computed: `methods`, `metrics`, `n_masks`, `block_size` and so on.
-
-    Returns
-    -------
-    ExpectedTime
-        Its text has the numbers of cells and masked samples, a table of times, and the advice that saves most.
-
-    Raises
-    ------
-    ValueError
-        As `compare`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
-    >>> expected = expected_time(model, torch.rand(5, 4), [0, 1, 2, 0, 1], methods="Saliency", metrics=["SenC", "MPRT"])
-    >>> expected.table[["metric", "n_images", "masked_samples"]].values.tolist()
-    [['SenC', 5, 2500], ['MPRT', 5, 0]]
-    """
-    check_sharing(shard, folder or ".", None, None)
-    workload = Workload.from_arguments(loaded(model), x_batch, y_batch, **arguments)
-    run = None
-    if folder is not None and (Path(folder) / RUN).exists():
-        run = FolderRun(Path(folder))
-        with refused(run.path):
-            run.description.with_more(workload.description({}))
-    return timed(workload, workload.blocks[shard[0] - 1 :: shard[1]], run)
-
-
-def run_here(workload: Workload, blocks: list[Block], run: Run, display: Display) -> None:
-    """Do blocks in this process, those last that other processes are at work on."""
-    n_images = sum(len(block.places) for block in blocks)
-    kinds = [kind_of_work(method, metric) for method in workload.methods for metric in workload.metrics]
-    progress, busy = Progress(dict.fromkeys(kinds, n_images), display.show, display.note), []
-
-    def work(block: Block, *, wait: bool) -> None:
-        with run.lock(block.number, wait=wait):
-            evaluation, store = workload.evaluation(block)(workload.model), run.store(block.number)
-            BlockWork(evaluation, workload.methods, workload.metrics, store, progress).run()
-
-    for block in blocks:
-        try:
-            work(block, wait=False)
-        except TimeoutError:
-            busy.append(block)
-    for block in busy:
-        work(block, wait=True)
-
-
-def run_elsewhere(
-    executor: Any, source: str | None, workload: Workload, blocks: list[Block], run: MemoryRun | FolderRun, display: Display
-) -> None:
-    """Let an engine do blocks, the largest first; `source` is the function that makes the model there, or None to send it."""
-    n_scores = {block.number: workload.n_cells * len(block.places) for block in blocks}
-    progress = Progress({"blocks": sum(n_scores.values())}, display.show)
-    n_threads, first = threads_of(executor), min(run.description.blocks)
-    jobs = (
-        Job(
-            evaluation=workload.evaluation(block),
-            methods=workload.methods,
-            metrics=workload.metrics,
-            block=block.number,
-            run=run if isinstance(run, FolderRun) else None,
-            keeps_records=block.number == first,
-            n_threads=n_threads,
-        )
-        for block in sorted(blocks, key=lambda block: -len(block.places))
-    )
-    run_jobs(executor, source or workload.model, jobs, run, lambda number: progress.done("blocks", n_scores[number]))
-
-
-def check_sharing(shard: Any, folder: object, executor: object, timeout: object) -> None:
-    """Raise ValueError if parts have nowhere to come together, or a time limit nobody who holds to it.
-
-    Parameters
-    ----------
-    shard, folder, executor, timeout
-        As for `compare`.
-    """
-    try:
-        number, n = shard
-    except (TypeError, ValueError):
-        raise ValueError(f"shard={shard!r} must be (k, n): the k-th of n parts") from None
-    check_integer("n of shard", n, 1, 2**31)
-    check_integer("k of shard", number, 1, n)
-    if n > 1 and folder is None:
-        raise ValueError(f"shard={shard!r} needs a folder, in which the parts come together")
-    if timeout is None:
-        return
-    if not isinstance(timeout, int | float) or not 0 < timeout < threading.TIMEOUT_MAX:
-        raise ValueError(f"timeout={timeout!r} must be a number of seconds above 0, or None for no limit")
-    if folder is None or executor is None:
-        raise ValueError(f"timeout={timeout!r} needs an executor and a folder, because it ends the process that takes too long")

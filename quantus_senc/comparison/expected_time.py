@@ -3,16 +3,24 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
+from quantus_senc.comparison.begin_run import refused
 from quantus_senc.comparison.blocks import Block
 from quantus_senc.comparison.cells import Cell, Evaluation
+from quantus_senc.comparison.engine import check_sharing
 from quantus_senc.comparison.failures import error_line, records_by_layer
+from quantus_senc.comparison.model_source import loaded
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.progress import duration
+from quantus_senc.comparison.run_folder import RUN, FolderRun
 from quantus_senc.comparison.runs import Run
 from quantus_senc.comparison.workload import Workload
 from quantus_senc.metrics.base import SensitivityConsistency
@@ -87,7 +95,57 @@ class ExpectedTime:
         return "".join(f"{metric} fails for {', '.join(names)}: {why}\n" for (metric, why), names in failing)
 
 
-def timed(workload: Workload, blocks: list[Block], run: Run | None) -> ExpectedTime:
+def expected_time(
+    model: nn.Module | str,
+    x_batch: ArrayLike | Tensor | Dataset | DataLoader,
+    y_batch: ArrayLike | Tensor | None = None,
+    *,
+    folder: str | Path | None = None,
+    shard: tuple[int, int] = (1, 1),
+    **arguments: Any,
+) -> ExpectedTime:
+    """What `compare` with these arguments is going to do, and about how long that takes in one process.
+
+    Each method runs by each metric on the first image, sensitivity consistency with few masks. Nothing is written.
+
+    Parameters
+    ----------
+    model, x_batch, y_batch, shard
+        As for `compare`.
+    folder
+        What is done there is not counted again.
+    arguments
+        Those of `compare` that say what is computed: `methods`, `metrics`, `n_masks`, `block_size` and so on.
+
+    Returns
+    -------
+    ExpectedTime
+        Its text has the numbers of cells and masked samples, a table of times, and the advice that saves most.
+
+    Raises
+    ------
+    ValueError
+        As `compare`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> expected = expected_time(model, torch.rand(5, 4), [0, 1, 2, 0, 1], methods="Saliency", metrics=["SenC", "MPRT"])
+    >>> expected.table[["metric", "n_images", "masked_samples"]].values.tolist()
+    [['SenC', 5, 2500], ['MPRT', 5, 0]]
+    """
+    check_sharing(shard, folder or ".", None, None)
+    workload = Workload.from_arguments(loaded(model), x_batch, y_batch, **arguments)
+    run = None
+    if folder is not None and (Path(folder) / RUN).exists():
+        run = FolderRun(Path(folder))
+        with refused(run.path):
+            run.description.with_more(workload.description({}))
+    return _timed(workload, workload.blocks[shard[0] - 1 :: shard[1]], run)
+
+
+def _timed(workload: Workload, blocks: list[Block], run: Run | None) -> ExpectedTime:
     """Time each method by each metric on the first image.
 
     A metric that masks runs with few masks and with more, until that takes a second; the difference is what a mask takes, for
