@@ -88,9 +88,17 @@ class Comparison:
         -------
         DataFrame
             Columns `metric`; `method`; `n_images`, the number of images with a score; `mean`; `error`, the standard error of
-            the mean from the spread of the images, NaN for fewer than two; `mask_error`, the part of the error that more masks
-            would remove, NaN if it is unknown; `rank`, 1 for the best method in the direction of the metric, where ties
-            share the mean of their ranks, NaN without a mean; `failure`, why images have no score.
+            the mean, NaN for fewer than two images; `mask_error`, the part of it that more masks would remove, NaN if it is
+            unknown; `rank`, 1 for the best method in the direction of the metric, where ties share the mean of their ranks,
+            NaN without a mean; `best_rank` and `worst_rank`, between which the rank may be; `failure`, why images have no
+            score.
+
+        Notes
+        -----
+        `error` comes from the spread of the images, which holds the noise of the masks. It is never smaller than `mask_error`:
+        few images may lie close together by chance, and what masks do to all scores alike makes no spread. A method is clearly
+        better than another if its lead exceeds two standard errors of the lead, with the masks' noise of both methods.
+        `best_rank` counts the methods that are clearly better, and `worst_rank` those that are not clearly worse.
         """
         return summary(self.scores, self.metrics)
 
@@ -121,7 +129,11 @@ class Comparison:
         return agreement(ScoreArrays.from_frames(self.scores, self.metrics), n_resamples, seed)
 
     def verdict(self) -> list[str]:
-        """Sentences on the best methods, the ranks of controls, the agreement of metrics, and missing scores."""
+        """Sentences on the best methods, the ranks of controls, the agreement of metrics, and missing scores.
+
+        The best method by a metric has the best mean, and the runner-up that is named beside it has the second best. The best
+        method is clearly best if its lead over each other method exceeds two standard errors of that lead; see `summary`.
+        """
         arrays = ScoreArrays.from_frames(self.scores, self.metrics)
         return verdict(arrays, self.metrics, self.agreement(), list(self.settings.get("controls", [])))
 

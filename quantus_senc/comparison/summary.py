@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from scipy.stats import rankdata
+
+CLEAR = 2  # a lead is clear if it exceeds this many of its standard errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +52,16 @@ class ScoreArrays:
         return _mean(self.scores)
 
     def errors(self) -> Float64[np.ndarray, "metrics methods"]:
-        """Standard errors of the means, from the spread of the images; NaN for fewer than two images."""
-        return _standard_error(self.scores)
+        """Standard errors of the means; NaN for fewer than two images.
+
+        The noise of the masks is a part of the spread of the images, so the two are not added. With few images the spread may
+        be small by chance, and it does not show what the masks do to all scores alike. So the larger of the two counts.
+        """
+        return _larger(_standard_error(self.scores), self.mask_errors())
+
+    def mask_errors(self) -> Float64[np.ndarray, "metrics methods"]:
+        """The part of the error of each mean that random masks contribute; NaN if it is unknown for an image."""
+        return _error_of_mean(self.standard_errors, np.isfinite(self.scores))
 
     def ranks(self) -> Float64[np.ndarray, "metrics methods"]:
         """Ranks of the means. Rank 1 is the best in the direction of the metric; ties share the mean of their ranks."""
@@ -60,10 +70,22 @@ class ScoreArrays:
     def leads(self, metric: int, method: int) -> tuple[Float64[np.ndarray, " methods"], Float64[np.ndarray, " methods"]]:
         """Mean differences by which a method is better than each method, and their standard errors.
 
-        A difference is taken image by image, over the images that have scores for both methods.
+        A difference is taken image by image, over the images that have scores for both methods. Its error is the larger of two:
+        from the spread of the differences, and from the noise of the masks in both methods' scores.
         """
         differences = self.sign[metric] * (self.scores[metric, method] - self.scores[metric])
-        return _mean(differences), _standard_error(differences)
+        of_masks = np.hypot(self.standard_errors[metric, method], self.standard_errors[metric])
+        return _mean(differences), _larger(_standard_error(differences), _error_of_mean(of_masks, np.isfinite(differences)))
+
+    def rank_ranges(self) -> Float64[np.ndarray, "2 metrics methods"]:
+        """The best and the worst rank of each method that clear leads leave open; NaN without a mean."""
+        ranges = np.full((2, len(self.metrics), len(self.methods)), np.nan)
+        for metric, means in enumerate(self.means()):
+            known = np.isfinite(means)
+            pairs = [self.leads(metric, method) for method in range(len(self.methods))]
+            clear = np.array([lead > CLEAR * error for lead, error in pairs])  # row is clearly better than column
+            ranges[:, metric, known] = 1 + clear.sum(0)[known], known.sum() - clear.sum(1)[known]
+        return ranges
 
 
 def comparable(means: Float64[np.ndarray, "*n methods"]) -> Float64[np.ndarray, "*n methods"]:
@@ -79,12 +101,15 @@ def summary(scores: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     """One row per metric and method; see `Comparison.summary`."""
     arrays = ScoreArrays.from_frames(scores, metrics)
     index = pd.MultiIndex.from_product([arrays.metrics, arrays.methods], names=["metric", "method"])
+    best, worst = arrays.rank_ranges()
     columns = {
         "n_images": np.isfinite(arrays.scores).sum(-1),
         "mean": arrays.means(),
         "error": arrays.errors(),
-        "mask_error": _mask_errors(arrays),
+        "mask_error": arrays.mask_errors(),
         "rank": arrays.ranks(),
+        "best_rank": best,
+        "worst_rank": worst,
     }
     table = pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
     table["failure"] = scores.groupby(["metric", "method"], sort=False)["failure"].agg(_failure).reindex(index).fillna("")
@@ -100,12 +125,18 @@ def _failure(reasons: pd.Series) -> str:
     )
 
 
-def _mask_errors(arrays: ScoreArrays) -> Float64[np.ndarray, "metrics methods"]:
-    """The part of the standard error of a mean that random masks contribute."""
-    present = np.isfinite(arrays.scores)
+def _error_of_mean(
+    errors: Float64[np.ndarray, "*n images"], present: Bool[np.ndarray, "*n images"]
+) -> Float64[np.ndarray, "*n"]:
+    """The error of the mean of values with these independent errors, over the images that are present."""
     n_images = present.sum(-1)
-    squares = np.square(np.where(present, arrays.standard_errors, 0.0)).sum(-1)
+    squares = np.square(np.where(present, errors, 0.0)).sum(-1)
     return np.sqrt(squares) / np.where(n_images > 0, n_images, np.nan)
+
+
+def _larger(spread: Float64[np.ndarray, "*n"], of_masks: Float64[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
+    """The larger of two errors. One of masks that is unknown does not count; where there is no spread, nothing is known."""
+    return np.maximum(spread, np.where(np.isfinite(of_masks), of_masks, 0.0))
 
 
 def _mean(values: Float64[np.ndarray, "*n images"]) -> Float64[np.ndarray, "*n"]:

@@ -6,16 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quantus_senc.comparison.summary import ScoreArrays
+from quantus_senc.comparison.summary import CLEAR, ScoreArrays
 from quantus_senc.core.wording import listed, number, ordinal, with_error
 
-_CLEAR = 2  # a lead is clear if it exceeds this many standard errors of the difference
 _FEW_IMAGES = 10
 _N_PAIRS = 2  # pairs of metrics that are named as most alike, and as most opposed
 
 
 def verdict(arrays: ScoreArrays, metrics: pd.DataFrame, agreement: pd.DataFrame, controls: Sequence[str]) -> list[str]:
     """Sentences on the best methods, the controls, the agreement of metrics, and missing scores.
+
+    The method with the best mean is clearly best if its lead over each other method exceeds two standard errors of that lead.
+    The runner-up has the second best mean, and the sentence gives the lead over it. It names the other methods, too, over
+    which the lead is not clear.
 
     Parameters
     ----------
@@ -63,13 +66,16 @@ def _leader(arrays: ScoreArrays, metric: int, controls: Sequence[str]) -> tuple[
     leads, errors = arrays.leads(metric, order[0])
     if np.isnan(errors[order[1:]]).any():
         return f"{first[0]} is best, by a margin of unknown error,", f" (second: {_named(arrays.methods[order[1]], controls)})"
-    closest = min(order[1:], key=lambda rival: leads[rival] - _CLEAR * errors[rival])
-    lead, error, rival = leads[closest], errors[closest], _named(arrays.methods[closest], controls)
+    unclear = [rival for rival in order[1:] if leads[rival] <= CLEAR * errors[rival]]
+    names = {rival: _named(arrays.methods[rival], controls) for rival in order[1:]}
+    lead, error, runner_up = leads[order[1]], errors[order[1]], f"{names.pop(order[1])}, the runner-up by its mean"
+    others = [name for rival, name in names.items() if rival in unclear]
+    further = f"; not clearly better than {listed(others)}" if others else ""
     if lead < 0:
-        evidence = f" ({with_error(-lead, error)} worse than {rival} on the images that both have scores for)"
-        return f"{first[0]} has the best mean, but is not clearly best,", evidence
-    clearly = "clearly best" if lead > _CLEAR * error else "best, but not clearly,"
-    return f"{first[0]} is {clearly}", f" ({with_error(lead, error)} better than {rival})"
+        evidence = f"{with_error(-lead, error)} worse than {runner_up}, on the images that both have scores for"
+        return f"{first[0]} has the best mean, but is not clearly best,", f" ({evidence}{further})"
+    clearly = "best, but not clearly," if unclear else "clearly best"
+    return f"{first[0]} is {clearly}", f" ({with_error(lead, error)} better than {runner_up}{further})"
 
 
 def _controls(arrays: ScoreArrays, controls: Sequence[str]) -> Iterable[str]:
@@ -99,7 +105,7 @@ def _beaten(arrays: ScoreArrays, metric: str, control: str, others: Sequence[int
     """Whether another method is clearly better. True if no standard error is known, so that nothing can be said."""
     leads, errors = arrays.leads(arrays.metrics.index(metric), arrays.methods.index(control))
     known = [index for index in others if np.isfinite(errors[index])]
-    return not known or bool((-leads[known] > _CLEAR * errors[known]).any())
+    return not known or bool((-leads[known] > CLEAR * errors[known]).any())
 
 
 def _alike(agreement: pd.DataFrame) -> Iterable[str]:

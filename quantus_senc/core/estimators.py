@@ -33,19 +33,25 @@ class Estimate:
     ----------
     sensitivities
         To prediction and explanation. NaN where the masks do not tell the features apart.
+    steady
+        The same without the noise that both of the paper's sums have in common; their ranks have the same limit.
     deviations
-        How much each block of masks changes them: the difference to what the other blocks give.
+        How much each block of masks changes `steady`: the difference to what the other blocks give, as large as noise makes it.
     inert
         The sensitivities of a feature that has no effect.
     """
 
     sensitivities: Float64[Tensor, "n 2 m"]
+    steady: Float64[Tensor, "n 2 m"]
     deviations: Float64[Tensor, "n G 2 m"]
     inert: Float64[Tensor, "n 2"]
 
 
 def paper(masks: Masks, weights: Float64[Tensor, "n K 2"]) -> Estimate:
     """Sum the masks, each times its weight: S_k = sum over i of w_i M_ik.
+
+    How many masks keep a feature is chance, which is the same in both sums and by far their largest noise. Sums of the weights
+    less their mean are free of it. They tend to the covariance of weight and mask, by which ever more masks rank the features.
 
     References
     ----------
@@ -58,14 +64,16 @@ def paper(masks: Masks, weights: Float64[Tensor, "n K 2"]) -> Estimate:
     tensor([[[1.5000, 1.0000],
              [0.2500, 0.0000]]], dtype=torch.float64)
     """
-    n_masks, by_block = weights.shape[1], torch.zeros(()).double()
-    for kept, shared in _by_block(lambda numbers: masks(numbers).double(), weights, torch.arange(N_BLOCKS)):
+    n_images, n_masks, by_block = *weights.shape[:2], torch.zeros(()).double()
+    both = torch.cat([weights, weights - weights.mean(1, keepdim=True)])
+    for kept, shared in _by_block(lambda numbers: masks(numbers).double(), both, torch.arange(N_BLOCKS)):
         by_block = by_block + shared.mT @ kept
     by_block = by_block.unflatten(1, (-1, 2)).transpose(0, 1)
-    total = by_block.sum(1)
+    sums, total = by_block.sum(1).split(n_images)
+    by_block = by_block[n_images:]
     n_others = n_masks - torch.tensor([len(range(block, n_masks, N_BLOCKS)) for block in range(N_BLOCKS)])
     others = (total[:, None] - by_block) * (n_masks / n_others.clamp(1).double())[:, None, None]
-    return Estimate(total, total[:, None] - others, torch.zeros_like(weights[:, 0]))
+    return Estimate(sums, total, total[:, None] - others, torch.zeros_like(weights[:, 0]))
 
 
 def regression(masks: Masks, weights: Float64[Tensor, "n K 2"], mask_rate: float, *, interactions: bool) -> Estimate:
@@ -105,9 +113,12 @@ def regression(masks: Masks, weights: Float64[Tensor, "n K 2"], mask_rate: float
         singular = singular | flaws.any()
     if singular and interactions:
         return regression(masks, weights, mask_rate, interactions=False)
-    features = slice(1, 1 + n_features)
-    coefficients, deviation = whole[features].unflatten(1, (-1, 2)), torch.cat(deviations)[:, features].unflatten(2, (-1, 2))
-    return Estimate(coefficients.permute(1, 2, 0), deviation.permute(2, 0, 3, 1), torch.zeros_like(weights[:, 0]))
+    features, columns = slice(1, 1 + n_features), (-1, 2)
+    coefficients = whole[features].unflatten(1, columns).permute(1, 2, 0)
+    # The whole fit follows each mask's noise, which makes squares of the deviations larger by 1 / (1 - terms / masks).
+    scale = math.sqrt(max(1 - n_terms / weights.shape[1], 0.0))
+    deviation = scale * torch.cat(deviations)[:, features].unflatten(2, columns).permute(2, 0, 3, 1)
+    return Estimate(coefficients, coefficients, deviation, torch.zeros_like(weights[:, 0]))
 
 
 def exhaustive(masks: Masks, weights: Float64[Tensor, "n K 2"], mask_rate: float, *, estimator: str) -> Estimate:
@@ -126,7 +137,7 @@ def exhaustive(masks: Masks, weights: Float64[Tensor, "n K 2"], mask_rate: float
     values, inert = product, kept * mean
     if estimator == "regression":
         values, inert = (product - inert[..., None]) / (kept * mask_rate), torch.zeros_like(mean)
-    return Estimate(values, values.new_zeros(len(weights), N_BLOCKS, 2, values.shape[-1]), inert)
+    return Estimate(values, values, values.new_zeros(len(weights), N_BLOCKS, 2, values.shape[-1]), inert)
 
 
 def terms(masks: Bool[Tensor, "k m"], mask_rate: float, *, interactions: bool) -> Float64[Tensor, "k t"]:

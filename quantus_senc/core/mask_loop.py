@@ -211,13 +211,14 @@ class MaskRun:
         undefined = self._why_undefined(image, rounding)
         if not undefined and estimate.sensitivities[index].isnan().any():
             undefined = "masks that do not tell its features apart"
-        sensitivities = estimate.inert[index][:, None].repeat(1, len(free))
-        sensitivities[:, free] = estimate.sensitivities[index]
+        sensitivities, steady = estimate.inert[index][:, None].repeat(2, 1, len(free))
+        sensitivities[:, free], steady[:, free] = estimate.sensitivities[index], estimate.steady[index]
         deviations = torch.zeros(*estimate.deviations.shape[1:3], len(free), dtype=torch.float64)
         deviations[..., free] = estimate.deviations[index]
         counts = len(table.weights), int(free.sum())
         return Sensitivity.from_estimate(
             sensitivities,
+            steady,
             deviations,
             tie_tolerance=self.plan.tie_tolerance(rounding, largest, *counts, is_exhaustive=design.exhaustive[0]),
             undefined=undefined,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from quantus_senc.core.consistency import consistency, top_k_agreement
 from quantus_senc.core.masks import MaskDesign
-from quantus_senc.core.standard_error import reliability, score_replicates, standard_error
+from quantus_senc.core.standard_error import limit_interval, standard_error
 
 SINGLE = "a single feature"
 NAN_PREDICTION = "NaN in the prediction"
@@ -30,11 +30,9 @@ class Sensitivity:
         Prediction and explanation sensitivity of each feature or unit, of shape (m,).
     score
         Sensitivity consistency, in [-1, 1]; NaN where it is undefined.
-    replicates
-        64 scores that other masks might have given; the score itself where all masks were run, NaN where the masks are too few
-        to tell.
-    reliability
-        By what factor the noise of the masks has lowered the correlation of the two, if their noise is independent, in [0, 1].
+    interval
+        The lowest and the highest score that ever more masks may lead to, of shape (2,); the score itself where all masks were
+        run, NaN where the masks are too few to tell.
     tie_tolerance
         Features whose sensitivities differ by no more than this are tied: for prediction and for explanation.
     weights
@@ -51,8 +49,7 @@ class Sensitivity:
     prediction: Float64[Tensor, " m"]
     explanation: Float64[Tensor, " m"]
     score: float
-    replicates: Float64[Tensor, " r"]
-    reliability: float
+    interval: Float64[Tensor, " 2"]
     tie_tolerance: Float64[Tensor, " 2"]
     weights: Float64[Tensor, "K 2"]
     constant: Bool[Tensor, " K"]
@@ -63,6 +60,7 @@ class Sensitivity:
     def from_estimate(
         cls,
         sensitivities: Float64[Tensor, "2 m"],
+        steady: Float64[Tensor, "2 m"],
         deviations: Float64[Tensor, "G 2 m"],
         *,
         tie_tolerance: Float64[Tensor, " 2"],
@@ -70,25 +68,24 @@ class Sensitivity:
         labels: Int[Tensor, "*spatial"] | None,
         **table: Tensor | MaskDesign,
     ) -> "Sensitivity":
-        """Score sensitivities; those of features that the image does not have are left out."""
+        """Score sensitivities (see `Estimate`); those of features that the image does not have are left out."""
         if labels is not None:
             n_features = int(labels.max()) + 1
-            sensitivities, deviations = sensitivities[:, :n_features], deviations[..., :n_features]
+            sensitivities, steady, deviations = (one[..., :n_features] for one in (sensitivities, steady, deviations))
         prediction, explanation = sensitivities
         score = consistency(prediction, explanation, tie_tolerance)
-        replicates = score_replicates(sensitivities, deviations, tie_tolerance)
+        interval = limit_interval(steady, deviations, tie_tolerance)
         undefined = SINGLE if len(prediction) < 2 else undefined
         if not undefined and score.isnan():
             undefined = "equal sensitivities of all features"
         if undefined:
-            score, replicates = torch.full_like(score, torch.nan), torch.full_like(replicates, torch.nan)
+            score, interval = torch.full_like(score, torch.nan), torch.full_like(interval, torch.nan)
         return cls(
             labels=labels,
             prediction=prediction,
             explanation=explanation,
             score=score.item(),
-            replicates=replicates,
-            reliability=reliability(sensitivities, deviations),
+            interval=interval,
             tie_tolerance=tie_tolerance,
             undefined=undefined,
             **table,  # type: ignore[arg-type]
@@ -112,10 +109,11 @@ class Sensitivity:
     def standard_error(self) -> float:
         """How far the score may be from the one that ever more masks lead to, as a standard error; NaN where it is unknown.
 
-        For the paper's two sums it is too small: their shared noise puts weak features in the same order in both, whichever the
-        masks are. The scatter of a method that gives something else each time is in it, unless all masks were run.
+        Two of them reach all of the `interval`. It exceeds the spread over seeds where the masks' noise moves all scores the
+        same way: towards 0, or, for the paper's two sums, towards 1. The scatter of a method that gives something else each
+        time is in it, unless all masks were run.
         """
-        return standard_error(self.score, self.replicates, self.reliability)
+        return standard_error(self.score, self.interval)
 
     def top_k_agreement(self, k: int) -> float:
         """Share of the k most sensitive features in common (Tan, WACV 2025, Eq. 5); NaN where there is no score."""

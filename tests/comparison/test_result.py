@@ -64,6 +64,21 @@ def test_infinite_scores_are_none():
     assert "p is best" in sentences(made)
 
 
+def test_the_error_of_a_mean_is_at_least_that_of_the_masks():
+    scores = {"a": {"p": [0.50, 0.51, 0.52], "q": [0.10, 0.11, 0.12], "r": [0.40, 0.41, 0.42]}}
+    made = comparison(scores, HIGHER, errors={"a": 0.1})
+    summary = made.summary()
+    np.testing.assert_allclose(summary["error"], [0.1 / math.sqrt(3)] * 3)
+    np.testing.assert_allclose(summary["error"], summary["mask_error"])
+    np.testing.assert_array_equal(summary[["best_rank", "worst_rank"]], [[1, 2], [3, 3], [1, 2]])
+    text = sentences(made)
+    assert "p is best, but not clearly, by a (0.100 ± 0.082 better than r, the runner-up by its mean)" in text
+    exact = comparison(scores, HIGHER, errors={"a": 0.0})
+    np.testing.assert_allclose(exact.summary()["error"], [0.01 / math.sqrt(3)] * 3)
+    np.testing.assert_array_equal(exact.summary()["best_rank"], exact.summary()["rank"])
+    assert "p is clearly best" in sentences(exact)
+
+
 def test_an_unknown_mask_error_of_one_image_makes_that_of_the_mean_unknown():
     made = comparison({"a": {"p": [1.0, 2.0]}}, HIGHER, errors={"a": 0.1})
     made.scores.loc[0, "standard_error"] = np.nan
@@ -169,7 +184,7 @@ def test_a_lead_is_judged_on_pairs_of_images():
     """The images differ far more than the methods do, which is the same for both."""
     images = np.linspace(-10, 10, 12)
     steady = comparison({"a": {"p": images, "q": images + 0.1 + 0.01 * np.cos(images)}}, HIGHER)
-    assert "q is clearly best by a (0.0989 ± 0.0021 better than p)" in sentences(steady)
+    assert "q is clearly best by a (0.0989 ± 0.0021 better than p, the runner-up by its mean)" in sentences(steady)
     loose = comparison({"a": {"p": images, "q": images[::-1] + 0.1}}, HIGHER)
     assert "q is best, but not clearly, by a (" in sentences(loose)
 
@@ -335,11 +350,14 @@ def test_best_is_clear_only_if_it_is_so_against_all():
     scores = {"SenC": {"a": np.array([1.0, 2.0, 3.0, 4.0]), "b": np.array([0.9, 1.9, 2.9, 3.89]), "c": 1.0 + noise}}
     (first, *_) = comparison(scores).verdict()
     assert "a is best, but not clearly, by SenC" in first
-    assert "better than c" in first
+    assert "better than b, the runner-up by its mean; not clearly better than c)" in first
 
 
 def test_best_mean_of_other_images_is_not_best():
     nan = np.nan
     scores = {"SenC": {"a": np.array([nan, 10.0, 9.0]), "b": np.array([5.0, 11.0, 10.5])}}
     (first, *_) = comparison(scores).verdict()
-    assert "a has the best mean, but is not clearly best, by SenC (1.25 ± 0.25 worse than b on the images that both" in first
+    assert (
+        "a has the best mean, but is not clearly best, by SenC (1.25 ± 0.25 worse than b, the runner-up by its mean, on the"
+        in first
+    )
