@@ -9,8 +9,9 @@ letters keep their size:
 >>> layer_scores(scores, ax=axes).savefig("layers.pdf")  # doctest: +SKIP
 >>> plt.close(figure)
 
-`rank_lines`, `agreement` and `layer_scores` take axes. Figures of several panels take another width afterwards:
-`figure.set_size_inches(7, 4)`. `matplotlib.rcParams["pdf.fonttype"] = 42` keeps letters as text, as many journals demand.
+`rank_lines`, `agreement` and `layer_scores` take axes; `rank_lines` needs about an inch for each metric. Figures of several
+panels take another width afterwards: `figure.set_size_inches(7, 4)`. `matplotlib.rcParams["pdf.fonttype"] = 42` keeps letters
+as text, as many journals demand.
 """
 
 from quantus_senc.plot.attributions import attributions as attributions

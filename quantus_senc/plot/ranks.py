@@ -16,7 +16,7 @@ from quantus_senc.core.wording import number
 from quantus_senc.plot.style import QUIET, RANK_COLOURS, Look, figure_of, look, one_axes, one_line, wrapped
 from quantus_senc.plot.tables import ComparisonTables, by_metric_and_method, scored_summary
 
-_METRIC_WIDTH, _LEAST_METRIC_WIDTH = 1.0, 0.3  # inches between metrics
+_METRIC_WIDTH, _LEAST_METRIC_WIDTH = 1.0, 0.9  # inches between metrics
 _TAU_SCALE = Normalize(-1, 1)
 _TIE_OFFSET = 0.5  # between methods that tie, in ranks: k methods that tie share k ranks
 
@@ -42,7 +42,7 @@ def rank_lines(comparison: ComparisonTables, ax: Axes | None = None) -> Figure:
     Raises
     ------
     ValueError
-        If there are no scores.
+        If there are no scores, or `ax` is too narrow for the names.
 
     References
     ----------
@@ -148,8 +148,13 @@ def _method_line(axes: Axes, ranks: np.ndarray, places: np.ndarray, name: str, m
 
 def _fitting(axes: Axes, n_metrics: int, margin: float) -> float:
     """The inches between metrics with which the names at either end fit in axes of a user."""
-    width = float(axes.bbox.width / figure_of(axes).dpi)
-    return max((width - 2 * margin) / max(n_metrics - 1, 1), _LEAST_METRIC_WIDTH)
+    width, least = float(axes.bbox.width / figure_of(axes).dpi), 2 * margin + _LEAST_METRIC_WIDTH * (n_metrics - 1)
+    if width < least:
+        raise ValueError(
+            f"ax is {width:.1f} inches wide, but {n_metrics} metrics and the names of the methods at either end take "
+            f"{least:.1f}; make it wider, or leave ax out and scale the figure that is saved"
+        )
+    return (width - 2 * margin) / max(n_metrics - 1, 1)
 
 
 def _metric_axis(axes: Axes, names: list[str], margin: float, metric_width: float) -> None:

@@ -47,12 +47,12 @@ def test_axes_of_a_user_are_drawn_in(name):
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_axes_in_a_part_of_a_figure(name):
-    figure = plt.figure(figsize=(10, 5), layout="constrained")
+    figure = plt.figure(figsize=(14, 5), layout="constrained")
     assert PICTURES[name](figure.subfigures(1, 2)[1].subplots()) is figure
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", ["agreement", "layer_scores"])
 def test_vectors_in_the_width_of_a_column(name, tmp_path):
     figure, axes = plt.subplots(figsize=(3.4, 3), layout="constrained")
     PICTURES[name](axes).savefig(tmp_path / "column.pdf")
@@ -70,6 +70,12 @@ def test_names_of_methods_do_not_leave_axes_of_a_user():
     names = [text.get_window_extent() for text in axes.texts if text.get_text() in METHODS]
     assert len(names) == 2 * len(METHODS)
     assert all(axes.bbox.x0 <= box.x0 <= box.x1 <= axes.bbox.x1 for box in names)
+
+
+def test_axes_that_are_too_narrow_for_names():
+    _, axes = plt.subplots(figsize=(3.4, 3))
+    with pytest.raises(ValueError, match=r"ax is 2.6 inches wide, but 3 metrics .* take 4.4; make it wider, or leave ax out"):
+        plot.rank_lines(typical(), axes)
 
 
 @pytest.mark.parametrize("picture", [plot.rank_lines, plot.agreement])
