@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import quantus
 from captum.attr import Attribution
+from quantus.helpers.constants import AVAILABLE_XAI_METHODS_CAPTUM
 
 from quantus_senc.comparison.names import by_name
 from quantus_senc.controls import CONTROLS
@@ -16,6 +18,7 @@ from quantus_senc.explainers.explain import explain
 from quantus_senc.explainers.methods import METHODS, method_named
 
 DEFAULT_METHODS = ("Saliency", "GuidedBackprop", "IntegratedGradients", "LRP", "GradCAM", "DeepLift", "random")
+_CONTROLS_OF_QUANTUS = {"Control Var. Sobel Filter": "Sobel", "Control Var. Random Uniform": "random"}
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,9 @@ def named_methods(methods: str | Sequence[str] | Mapping[str, Any]) -> dict[str,
     Parameters
     ----------
     methods
-        Names of methods of `quantus_senc.explain` and of controls; or a dict from any name to one of these names, to keywords
-        of `explain` (whose `method` is the name of the entry, unless it is among them), to an `explain_func`, or to a pair of
-        an `explain_func` and its keywords.
+        Names of methods of `quantus_senc.explain`, of controls, or of other methods of `quantus.explain`, as it writes them; or
+        a dict from any name to one of these names, to keywords of `explain` (whose `method` is the name of the entry, unless
+        it is among them), to an `explain_func`, or to a pair of an `explain_func` and its keywords.
 
     Raises
     ------
@@ -97,10 +100,14 @@ def _method(name: str, value: Any) -> Method:
 
 
 def _available_method(name: str) -> Method:
+    """A method of ours, or else one of Quantus's, by the name that it has there."""
+    name = _CONTROLS_OF_QUANTUS.get(name, name)
     if name in CONTROLS:
         return Method(CONTROLS[name])
     try:
         return Method(explain, {"method": method_named(name)})
     except ValueError:
+        if name in AVAILABLE_XAI_METHODS_CAPTUM:
+            return Method(quantus.explain, {"method": name})
         check_known("method", name, available_methods())
         raise

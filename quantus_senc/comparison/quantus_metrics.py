@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import quantus
-from numpy.typing import ArrayLike
 from torch import nn
 
 from quantus_senc.comparison.quantus_corrections import (
@@ -18,6 +17,7 @@ from quantus_senc.comparison.quantus_corrections import (
     scaled,
 )
 from quantus_senc.comparison.quantus_per_image import PerImage
+from quantus_senc.core.array_like import ArrayLike
 
 QUANTUS_METRICS = (
     "Faithfulness Correlation",

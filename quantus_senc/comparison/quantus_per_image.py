@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from quantus.helpers.enums import EvaluationCategory
 from scipy.stats import ConstantInputWarning
 from torch import Tensor, nn
 
+from quantus_senc.core.array_like import ArrayLike
 from quantus_senc.model.adapted import adapter_of
 from quantus_senc.model.arrays import copied, host_array, model_device, model_precision
 from quantus_senc.model.state import preserving, seeded

@@ -23,39 +23,56 @@ def report(comparison: ReportedComparison) -> str:
     ValueError
         If there are no scores.
     """
-    summary = scored_summary(comparison)
+    means = means_of(comparison)
     scored = comparison.scores[np.isfinite(comparison.scores["score"])]
-    by_metric = summary.groupby("metric")["rank"]
-    summary["best"] = (summary["rank"] == by_metric.transform("min")) & (by_metric.transform("count") > 1)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("quantus_senc.comparison").joinpath("report.html.j2").read_text(encoding="utf-8"))
+    source = files("quantus_senc.comparison").joinpath("report.html.j2").read_text(encoding="utf-8")
+    template = environment().from_string(source)
     return template.render(
-        verdict=_verdict(comparison),
+        verdict=verdict_parts(comparison),
         n_images=scored["image"].nunique(),
-        columns=_columns(comparison.metrics, list(summary["metric"].unique())),
-        rows=_rows(summary, comparison.settings.get("controls", [])),
-        failures=summary[summary["failure"] != ""].to_dict("records"),
+        columns=metric_columns(comparison.metrics, list(means["metric"].unique())),
+        rows=by_method(means, comparison.settings.get("controls", [])),
+        failures=means[means["failure"] != ""].to_dict("records"),
         pictures=list(pictures(comparison)),
         agreement=_agreement(comparison.agreement()),
-        metrics=_columns(comparison.metrics, list(comparison.metrics["metric"])),
+        metrics=metric_columns(comparison.metrics, list(comparison.metrics["metric"])),
         settings=comparison.settings,
     )
 
 
-def _verdict(comparison: ReportedComparison) -> list[tuple[str, str]]:
+def environment() -> Environment:
+    """An environment in which every value is escaped."""
+    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def means_of(comparison: ReportedComparison) -> pd.DataFrame:
+    """The summary of a comparison, with a column `best` for the methods that are first among several.
+
+    Raises
+    ------
+    ValueError
+        If there are no scores.
+    """
+    summary = scored_summary(comparison)
+    by_metric = summary.groupby("metric")["rank"]
+    summary["best"] = (summary["rank"] == by_metric.transform("min")) & (by_metric.transform("count") > 1)
+    return summary
+
+
+def verdict_parts(comparison: ReportedComparison) -> list[tuple[str, str]]:
     """The sentences of the verdict, each split into the category that it begins with, if any, and the rest."""
     subjects = [f"{category}:" for category in comparison.metrics["category"].unique()]
     split = [(next(filter(sentence.startswith, subjects), ""), sentence) for sentence in comparison.verdict()]
     return [(subject, sentence.removeprefix(subject)) for subject, sentence in split]
 
 
-def _columns(metrics: pd.DataFrame, names: list[str]) -> list[dict[Hashable, Any]]:
+def metric_columns(metrics: pd.DataFrame, names: list[str]) -> list[dict[Hashable, Any]]:
     """The rows of the table of metrics with these names, with arrows that point to the better end."""
     described = metrics.assign(arrow=metrics["direction"].map(ARROWS)).set_index("metric", drop=False)
     return described.loc[names].to_dict("records")
 
 
-def _rows(summary: pd.DataFrame, controls: list[str]) -> list[dict[str, Any]]:
+def by_method(summary: pd.DataFrame, controls: list[str]) -> list[dict[str, Any]]:
     """One row per method, with one cell per metric."""
     decimals = {name: decimals_for(errors.median()) for name, errors in summary.groupby("metric")["error"]}
     return [

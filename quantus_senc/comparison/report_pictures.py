@@ -94,6 +94,11 @@ def pictures(comparison: ReportedComparison) -> Iterator[Picture]:
         yield from _of_image(comparison.examples)
 
 
+def small_picture(comparison: ReportedComparison) -> Picture:
+    """The picture that says most in one: ranks from metric to metric, or means if there is nothing to rank."""
+    return next(pictures(comparison))
+
+
 def _of_image(examples: Examples) -> Iterator[Picture]:
     what, examples = "image" if examples.image.ndim == 3 else "volume, its middle slice", examples.middle_slice()
     of = f"of one {what}, explained class {examples.target}"

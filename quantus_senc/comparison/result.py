@@ -4,21 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from quantus_senc.comparison.agreement import agreement
+from quantus_senc.comparison.checked_frames import METRIC_COLUMNS, SCORE_COLUMNS, check_together, checked
 from quantus_senc.comparison.collect import NOT_DONE, collected
 from quantus_senc.comparison.examples import Examples
-from quantus_senc.comparison.names import check_text
+from quantus_senc.comparison.notebook import notebook_html
+from quantus_senc.comparison.plots import Plots
 from quantus_senc.comparison.report import report
 from quantus_senc.comparison.run_folder import RUN, FolderRun
 from quantus_senc.comparison.save_and_load import read_folder, write_folder
 from quantus_senc.comparison.summary import ScoreArrays, summary
 from quantus_senc.comparison.verdict import verdict
-
-_SCORE_COLUMNS = {"metric": str, "method": str, "image": np.int64, "score": float, "standard_error": float, "failure": str}
-_METRIC_COLUMNS = {"metric": str, "category": str, "direction": str, "why": str, "parameters": str}
+from quantus_senc.core.checks import check_known
+from quantus_senc.plot.tables import by_metric_and_method
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,24 +53,17 @@ class Comparison:
     examples: Examples | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scores", _checked("scores", self.scores, _SCORE_COLUMNS, ["metric", "method", "image"]))
-        object.__setattr__(self, "metrics", _checked("metrics", self.metrics, _METRIC_COLUMNS, ["metric"]))
-        unknown = sorted(set(self.metrics["direction"]) - {"higher", "lower"})
-        if unknown:
-            raise ValueError(f"metrics hold directions {unknown}; write 'higher' or 'lower', whichever is better")
-        if not isinstance(self.settings, dict):
-            raise ValueError(f"settings={self.settings!r} must be a dict; pass {{}} if nothing is known")
-        controls = self.settings.get("controls", [])
-        if not isinstance(controls, list):
-            raise ValueError(f"settings hold controls={controls!r}, which is no list; put the names of methods in one")
-        missing = sorted(set(self.scores["metric"]) - set(self.metrics["metric"]))
-        if missing:
-            raise ValueError(f"scores are of metrics {missing} that `metrics` has no row for; add one for each")
+        object.__setattr__(self, "scores", checked("scores", self.scores, SCORE_COLUMNS, ["metric", "method", "image"]))
+        object.__setattr__(self, "metrics", checked("metrics", self.metrics, METRIC_COLUMNS, ["metric"]))
+        check_together(self.scores, self.metrics, self.settings)
 
     def __repr__(self) -> str:
         counts = (f"{self.scores[column].nunique()} {column}s" for column in ("metric", "method", "image"))
         unfinished = f"{self.n_missing} of {len(self.scores)} scores not done yet; " if self.n_missing else ""
         return f"Comparison of {', '.join(counts)}; {unfinished}see summary(), agreement(), verdict(), report(path)"
+
+    def _repr_html_(self) -> str:
+        return notebook_html(self)
 
     @property
     def n_missing(self) -> int:
@@ -80,6 +73,28 @@ class Comparison:
     def to_frame(self) -> pd.DataFrame:
         """A copy of the scores, one row per metric, method and image."""
         return self.scores.copy()
+
+    def table(self, column: str = "mean") -> pd.DataFrame:
+        """The mean scores as a frame with a row per metric and a column per method, in the order of `scores`.
+
+        Parameters
+        ----------
+        column
+            Another column of `summary`, such as "error", "rank" or "n_images".
+
+        Raises
+        ------
+        ValueError
+            If `summary` has no such column.
+        """
+        means = self.summary()
+        check_known("column", str(column), means.columns.drop(["metric", "method"]))
+        return by_metric_and_method(means, column)
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of `quantus_senc.plot`, as methods: `comparison.plot.rank_lines()`."""
+        return Plots(self)
 
     def summary(self) -> pd.DataFrame:
         """Mean scores, one row per metric and method, in the order in which they first appear in `scores`.
@@ -202,24 +217,3 @@ class Comparison:
         if (Path(folder) / RUN).exists():
             return cls(*collected(FolderRun(Path(folder))))
         return cls(*read_folder(folder))
-
-
-def _checked(name: str, frame: pd.DataFrame, columns: dict[str, Any], key: list[str]) -> pd.DataFrame:
-    """A copy of a frame with these columns in these types."""
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise ValueError(f"{name} lack the columns {missing}; pass a frame with {list(columns)}")
-    if frame[key].isna().any(axis=None):
-        raise ValueError(f"{name} hold NaN among {key}; give every row all of them")
-    empty = {column: "" for column, kind in columns.items() if kind is str}
-    frame = frame[list(columns)].fillna(empty)
-    for text in pd.unique(frame[list(empty)].to_numpy().ravel()):
-        check_text(name, str(text))
-    try:
-        frame = frame.astype(columns).reset_index(drop=True)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name} hold what is no number where one must be ({error}); correct it") from error
-    twice = frame.loc[frame.duplicated(key), key]
-    if len(twice):
-        raise ValueError(f"{name} hold {twice.iloc[0].to_dict()} more than once; keep one row of it")
-    return frame

@@ -131,6 +131,14 @@ def affordable_segments(spatial: tuple[int, ...], n_masks: int | str) -> int | N
     return most if math.prod(spatial) // _PIXELS > most else None
 
 
+def default_n_segments(
+    shape: tuple[int, ...], n_masks: int | str, segment_func: SegmentFunc, segment_func_kwargs: dict[str, Any] | None
+) -> int | None:
+    """How many superpixels images of a shape (B, C, \\*spatial) get, if users leave it open and masks limit it; else None."""
+    is_open = segment_func is None and not (segment_func_kwargs or {}).keys() & {"n_segments", "pixels_per_segment"}
+    return affordable_segments(shape[2:], n_masks) if is_open and len(shape) > 3 else None
+
+
 def _as_tensor(labels: Any) -> Tensor:
     if not hasattr(labels, "shape"):
         raise ValueError(f"segment_func returned {type(labels).__name__}, but must return an integer for each position")

@@ -56,7 +56,8 @@ def explain(
         The classes to explain, (B,).
     method
         "Saliency", "Gradient", "InputXGradient", "IntegratedGradients", "SmoothGrad", "GuidedBackprop", "DeepLift", "LRP" or
-        "GradCAM" ("LayerGradCam").
+        "GradCAM" ("LayerGradCam"). Or one that takes hundreds of passes: "Occlusion", "FeatureAblation", "RISE", "KernelShap"
+        or "Lime". The last two take one image at a time, and 0.4 to 2 seconds for it besides.
     reduce_axes, keepdims
         The axes over which attributions are summed, () for none, and whether they remain with length 1. The default returns
         (B, 1, \\*spatial). Tables are not summed.
@@ -67,7 +68,11 @@ def explain(
         another of Captum's names), `internal_batch_size`. DeepLift: `baseline` (0). SmoothGrad: `n_samples` (16),
         `noise_level` (0.15 of the input's range), `seed`. GradCAM: `layer` (a module or its name; by default the last
         convolution that is called), `grid` (rows and columns of tokens), `relu_attributions`, `interpolate` (the size of
-        the maps), `interpolate_mode`. LRP: `composite` (one of zennit's, or its name).
+        the maps), `interpolate_mode`. LRP: `composite` (one of zennit's, or its name). Methods of hundreds of passes:
+        `baseline` (0); all but Occlusion `segment_func` and `segment_func_kwargs` (as of `DataSensitivityConsistency`; by
+        default superpixels, windows or columns); Occlusion `window` and `strides` (for each spatial axis, or one for all);
+        KernelShap, Lime and RISE `n_samples` (500) and `seed`; Lime `alpha` (0.01, the penalty); RISE `mask_rate` (0.5)
+        and `softmax` (True: it explains the probability).
 
     Returns
     -------

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from quantus_senc.core.checks import check_integer, check_known, check_number
 from quantus_senc.core.philox import random_uniform
+from quantus_senc.explainers.passes import largest_pass
 from quantus_senc.model.outputs import output_sum
 
 _INTEGRATIONS = ("riemann_trapezoid", "riemann_left", "riemann_middle", "riemann_right", "gausslegendre")
@@ -38,8 +39,12 @@ def integrated_gradients(
     internal_batch_size: int | None = None,
     integration: str = "riemann_trapezoid",
 ) -> Tensor:
-    """The mean gradient on the line from a baseline to the input, times their difference. Defaults are those of Quantus."""
+    """The mean gradient on the line from a baseline to the input, times their difference. Defaults are those of Quantus.
+
+    The steps run in passes of at most `internal_batch_size` samples, by default those of `largest_pass`.
+    """
     check_integer("n_steps", n_steps, 1, 2**31)
+    size = internal_batch_size or largest_pass(inputs)
     check_known("integration", integration, _INTEGRATIONS)
     return attr.IntegratedGradients(output_sum(model)).attribute(
         inputs,
@@ -47,7 +52,7 @@ def integrated_gradients(
         additional_forward_args=targets,
         n_steps=n_steps,
         method=integration,
-        internal_batch_size=internal_batch_size,
+        internal_batch_size=size if size < n_steps * len(inputs) else None,
     )
 
 

@@ -9,11 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from quantus_senc.core.checks import check_known
+from quantus_senc.explainers.ablation import feature_ablation, occlusion
 from quantus_senc.explainers.deep_lift import deep_lift, prepare_deep_lift
 from quantus_senc.explainers.grad_cam import grad_cam, prepare_grad_cam
 from quantus_senc.explainers.gradients import gradient, input_x_gradient, integrated_gradients, saliency, smooth_grad
 from quantus_senc.explainers.guided_backprop import guided_backprop, prepare_guided_backprop
 from quantus_senc.explainers.lrp import lrp, prepare_lrp
+from quantus_senc.explainers.rise import rise
+from quantus_senc.explainers.surrogates import kernel_shap, lime
 
 
 def _model_itself(model: nn.Module, inputs: Tensor) -> tuple[nn.Module]:
@@ -59,6 +62,11 @@ METHODS = {
     "DeepLift": Method(deep_lift, prepare_deep_lift),
     "LRP": Method(lrp, prepare_lrp),
     "GradCAM": Method(grad_cam, prepare_grad_cam),
+    "Occlusion": Method(occlusion),
+    "FeatureAblation": Method(feature_ablation),
+    "KernelShap": Method(kernel_shap),
+    "Lime": Method(lime),
+    "RISE": Method(rise),
 }
 _OTHER_NAMES = {"layergradcam": "GradCAM", "ig": "IntegratedGradients", "vanillagradients": "Gradient"}
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from quantus.helpers.enums import EvaluationCategory, ModelType, ScoreDirection
 from torch import Tensor, nn
 
+from quantus_senc.core.array_like import ArrayLike
 from quantus_senc.core.checks import (
     check_estimator,
     check_explain_func,
@@ -24,6 +24,7 @@ from quantus_senc.core.plan import Plan
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.metrics.batched_metric import BatchedMetric
 from quantus_senc.metrics.call_warnings import channels_moved
+from quantus_senc.metrics.constructor_call import constructor_call
 from quantus_senc.metrics.derived import StandardError, TopKAgreement
 from quantus_senc.metrics.image_batch import Images, numbered
 from quantus_senc.metrics.last_run import Evidence, LastRun
@@ -63,6 +64,9 @@ class SensitivityConsistency(BatchedMetric):
         self.sensitivities: Any = []
         self.standard_errors: Any = []
         self._last_run = LastRun()
+
+    def __repr__(self) -> str:
+        return constructor_call(self)
 
     def __call__(
         self,

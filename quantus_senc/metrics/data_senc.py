@@ -21,7 +21,7 @@ from quantus_senc.core.mask_loop import MaskRun
 from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.perturb import Baseline, baseline_values, eliminate
 from quantus_senc.core.record import Sensitivity
-from quantus_senc.core.segment import SegmentFunc, affordable_segments
+from quantus_senc.core.segment import SegmentFunc, default_n_segments
 from quantus_senc.core.weight_table import KnownWeights
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.features import Features, differing_features, existing_features, label_features
@@ -181,9 +181,7 @@ class DataSensitivityConsistency(SensitivityConsistency):
         ]
 
     def _n_segments(self, shape: tuple[int, ...]) -> int | None:
-        kwargs = self.segment_func_kwargs or {}
-        is_default = self.segment_func is None and not kwargs.keys() & {"n_segments", "pixels_per_segment"}
-        return affordable_segments(shape[2:], self.n_masks) if is_default and len(shape) > 3 else None
+        return default_n_segments(shape, self.n_masks, self.segment_func, self.segment_func_kwargs)
 
     def _segment_func_kwargs(self, shape: tuple[int, ...]) -> dict[str, Any] | None:
         n_segments = self._n_segments(shape)

@@ -99,6 +99,9 @@ class TopKAgreement(DerivedMetric):
         self.k = int(k)
         self.name = f"Top-{self.k} Agreement"
 
+    def __repr__(self) -> str:
+        return f"{self.metric!r}.top_k({self.k})"
+
     def values(self, sensitivities: Any) -> Any:
         """Agreement for each image."""
         return self.metric.summary(sensitivities, self._agreement)
@@ -112,6 +115,9 @@ class StandardError(DerivedMetric):
 
     score_direction = ScoreDirection.LOWER
     name = "Standard Error"
+
+    def __repr__(self) -> str:
+        return f"{self.metric!r}.standard_error()"
 
     def values(self, sensitivities: Any) -> Any:
         """The standard error of each score."""

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from quantus_senc.core.array_like import ArrayLike
 from quantus_senc.core.same_result import same_attributions
 
 

@@ -26,6 +26,21 @@ def output_sum(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
     return forward
 
 
+def explained_outputs(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """What a model returns for the explained class of each input, as a function of inputs and targets.
+
+    Raises
+    ------
+    UnfitOutputs
+        If the model does not return (N, classes).
+    """
+
+    def forward(inputs: Tensor, targets: Tensor) -> Tensor:
+        return check_outputs(model(inputs), len(targets)).gather(1, targets[:, None])[:, 0]
+
+    return forward
+
+
 def check_maps(returned: Any, shape: tuple[int, ...]) -> Tensor:
     """Attributions (n, \\*shape), where the input's axes are all there, or some at the beginning or the end are left out.
 

@@ -1,4 +1,18 @@
-"""Figures of sensitivities and of comparisons. All of them can be read in grey print."""
+"""Figures of sensitivities and of comparisons. All of them can be read in grey print.
+
+For a journal, save a figure as vectors, and let LaTeX scale it to the width of a column; or make axes of that width, whose
+letters keep their size:
+
+>>> from matplotlib import pyplot as plt
+>>> scores = {"Saliency": {"conv1": [0.4, 0.5], "fc": [0.1, 0.3]}}
+>>> figure, axes = plt.subplots(figsize=(3.4, 2.2), layout="constrained")  # inches
+>>> layer_scores(scores, ax=axes).savefig("layers.pdf")  # doctest: +SKIP
+>>> plt.close(figure)
+
+`rank_lines`, `agreement` and `layer_scores` take axes; `rank_lines` needs about an inch for each metric. Figures of several
+panels take another width afterwards: `figure.set_size_inches(7, 4)`. `matplotlib.rcParams["pdf.fonttype"] = 42` keeps letters
+as text, as many journals demand.
+"""
 
 from quantus_senc.plot.attributions import attributions as attributions
 from quantus_senc.plot.ranks import agreement as agreement

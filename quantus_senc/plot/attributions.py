@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 from torch import Tensor
 
+from quantus_senc.core.array_like import ArrayLike
 from quantus_senc.plot.style import RANK_COLOURS, displayable, float_array, image_axes, panels, rank_bar, style, wrapped
 
 _PANELS_PER_ROW = 6

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -14,15 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from quantus_senc.core.wording import number
-from quantus_senc.plot.style import QUIET, RANK_COLOURS, Look, look, one_line, style, wrapped
+from quantus_senc.plot.style import QUIET, RANK_COLOURS, Look, figure_of, look, one_axes, one_line, wrapped
 from quantus_senc.plot.tables import ComparisonTables, by_metric_and_method, scored_summary
 
-_METRIC_WIDTH = 1.0  # inches between metrics
+_METRIC_WIDTH, _LEAST_METRIC_WIDTH = 1.0, 0.9  # inches between metrics
 _TAU_SCALE = Normalize(-1, 1)
 _TIE_OFFSET = 0.5  # between methods that tie, in ranks: k methods that tie share k ranks
 
 
-def rank_lines(comparison: ComparisonTables) -> Figure:
+def rank_lines(comparison: ComparisonTables, ax: Axes | None = None) -> Figure:
     """The rank of each method by every metric, with one line per method and rank 1 on top.
 
     Methods that tie stand close together on a grey bar. Methods without a score stand below the ranks. Lines of controls
@@ -32,16 +31,18 @@ def rank_lines(comparison: ComparisonTables) -> Figure:
     ----------
     comparison
         A `quantus_senc.Comparison`.
+    ax
+        Axes to draw in; by default those of a new figure.
 
     Returns
     -------
     Figure
-        The caller closes it.
+        The figure of the axes. The caller closes it.
 
     Raises
     ------
     ValueError
-        If there are no scores.
+        If there are no scores, or `ax` is too narrow for the names.
 
     References
     ----------
@@ -53,20 +54,18 @@ def rank_lines(comparison: ComparisonTables) -> Figure:
     places = np.array([_places(by_method) for by_method in values])
     controls = comparison.settings.get("controls", [])
     margin = 0.3 + 0.07 * max(map(len, names))  # inches for the names at either end
-    with style():
-        size = (_METRIC_WIDTH * (len(ranks) - 1) + 2 * margin + 0.6, 1.5 + 0.36 * places.max())
-        figure, axes = plt.subplots(figsize=size, layout="constrained")
+    size = (_METRIC_WIDTH * (len(ranks) - 1) + 2 * margin + 0.6, 1.5 + 0.36 * places.max())
+    with one_axes(ax, size) as axes:
         _tie_bars(axes, values, places)
         for index, (method, name) in enumerate(zip(ranks.columns, names, strict=True)):
             _method_line(axes, values[:, index], places[:, index], name, look(index), is_control=method in controls)
         _rank_axis(axes, len(names), places.max())
-        axes.set_xlim(-margin / _METRIC_WIDTH, len(ranks) - 1 + margin / _METRIC_WIDTH)
-        axes.set_xticks(range(len(ranks)), [wrapped(name, 13) for name in ranks.index])
+        _metric_axis(axes, list(ranks.index), margin, _METRIC_WIDTH if ax is None else _fitting(axes, len(ranks), margin))
         _categories(axes, list(comparison.metrics.set_index("metric")["category"].loc[ranks.index]))
-    return figure
+    return figure_of(axes)
 
 
-def agreement(comparison: ComparisonTables) -> Figure:
+def agreement(comparison: ComparisonTables, ax: Axes | None = None) -> Figure:
     """Kendall's tau between the rankings of methods by every two metrics.
 
     If the 95 % interval over images includes 0 or is unknown, the number stands in brackets on white stripes.
@@ -75,11 +74,13 @@ def agreement(comparison: ComparisonTables) -> Figure:
     ----------
     comparison
         A `quantus_senc.Comparison`.
+    ax
+        Axes to draw in; by default those of a new figure.
 
     Returns
     -------
     Figure
-        The caller closes it.
+        The figure of the axes. The caller closes it.
 
     Raises
     ------
@@ -91,8 +92,7 @@ def agreement(comparison: ComparisonTables) -> Figure:
         raise ValueError("comparison holds a single metric, or none; two are needed to agree or not")
     names = list(pd.unique(table[["metric_a", "metric_b"]].to_numpy().ravel()))
     side = len(names) - 1
-    with style():
-        figure, axes = plt.subplots(figsize=(2.6 + 0.62 * side, 1.6 + 0.5 * side), layout="constrained")
+    with one_axes(ax, (2.6 + 0.62 * side, 1.6 + 0.5 * side)) as axes:
         for pair in table.to_dict("records"):
             sign_is_sure = pair["low"] > 0 or pair["high"] < 0  # False for NaN
             _cell(axes, names.index(pair["metric_a"]), names.index(pair["metric_b"]) - 1, pair["tau"], sign_is_sure)
@@ -103,13 +103,13 @@ def agreement(comparison: ComparisonTables) -> Figure:
         axes.set_yticks(range(side), [wrapped(name, 22) for name in names[1:]])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        _tau_bar(figure, axes)
-    return figure
+        _tau_bar(axes)
+    return figure_of(axes)
 
 
-def _tau_bar(figure: Figure, axes: Axes) -> None:
+def _tau_bar(axes: Axes) -> None:
     mappable = ScalarMappable(_TAU_SCALE, RANK_COLOURS)
-    bar = figure.colorbar(mappable, ax=axes, ticks=[-1, 0, 1], shrink=0.7, aspect=12, pad=0.02)
+    bar = figure_of(axes).colorbar(mappable, ax=axes, ticks=[-1, 0, 1], shrink=0.7, aspect=12, pad=0.02)
     bar.ax.set_yticklabels(["−1 opposed", "0", "1 alike"])
     bar.ax.set_title("Kendall's\ntau", fontsize=8)
 
@@ -144,6 +144,23 @@ def _method_line(axes: Axes, ranks: np.ndarray, places: np.ndarray, name: str, m
     for end, place, side, offset in ((0, places[0], "right", -9), (len(places) - 1, places[-1], "left", 9)):
         label: dict[str, Any] = {"xytext": (offset, 0), "textcoords": "offset points", "ha": side, "va": "center"}
         axes.annotate(name, (end, place), style="italic" if is_control else "normal", **label)
+
+
+def _fitting(axes: Axes, n_metrics: int, margin: float) -> float:
+    """The inches between metrics with which the names at either end fit in axes of a user."""
+    width, least = float(axes.bbox.width / figure_of(axes).dpi), 2 * margin + _LEAST_METRIC_WIDTH * (n_metrics - 1)
+    if width < least:
+        raise ValueError(
+            f"ax is {width:.1f} inches wide, but {n_metrics} metrics and the names of the methods at either end take "
+            f"{least:.1f}; make it wider, or leave ax out and scale the figure that is saved"
+        )
+    return (width - 2 * margin) / max(n_metrics - 1, 1)
+
+
+def _metric_axis(axes: Axes, names: list[str], margin: float, metric_width: float) -> None:
+    """A place for each metric, and a margin, both in inches."""
+    axes.set_xlim(-margin / metric_width, len(names) - 1 + margin / metric_width)
+    axes.set_xticks(range(len(names)), [wrapped(name, 13) for name in names])
 
 
 def _rank_axis(axes: Axes, n_methods: int, lowest: float) -> None:

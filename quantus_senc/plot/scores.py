@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 
-from quantus_senc.plot.style import ARROWS, QUIET, look, one_line, panels, style, wrapped
+from quantus_senc.core.array_like import ArrayLike
+from quantus_senc.plot.style import ARROWS, QUIET, figure_of, look, one_axes, one_line, panels, style, wrapped
 from quantus_senc.plot.tables import ComparisonTables, scored_summary
 
 _PANELS_PER_ROW = 4
@@ -87,7 +86,7 @@ def score_distributions(comparison: ComparisonTables) -> Figure:
     return _score_panels(summary, comparison.metrics, draw)
 
 
-def layer_scores(scores: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
+def layer_scores(scores: Mapping[str, Mapping[str, ArrayLike]], ax: Axes | None = None) -> Figure:
     """Bars of the mean score of each layer for each explanation method, with standard errors over images.
 
     Parameters
@@ -95,11 +94,13 @@ def layer_scores(scores: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
     scores
         By the name of the method: scores by layer, as `ParameterSensitivityConsistency(return_layer_scores=True)` returns
         them. Images without a score are left out.
+    ax
+        Axes to draw in; by default those of a new figure.
 
     Returns
     -------
     Figure
-        The caller closes it. A mean of one image has no error bar.
+        The figure of the axes. The caller closes it. A mean of one image has no error bar.
 
     Raises
     ------
@@ -114,8 +115,7 @@ def layer_scores(scores: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
     if len(layers) != 1:
         raise ValueError(f"scores are of layers {sorted(layers)}; pass the same layers for every method, at least one method")
     names, width = next(iter(layers)), 0.8 / len(scores)
-    with style():
-        figure, axes = plt.subplots(figsize=(2 + 0.35 * len(names) * len(scores), 3.2), layout="constrained")
+    with one_axes(ax, (2 + 0.35 * len(names) * len(scores), 3.2)) as axes:
         keys = []
         for index, by_layer in enumerate(scores.values()):
             table, (colour, _, hatch) = pd.DataFrame({name: by_layer[name] for name in names}), look(index)
@@ -126,7 +126,7 @@ def layer_scores(scores: Mapping[str, Mapping[str, ArrayLike]]) -> Figure:
         axes.set_xticks(np.arange(len(names)), names)
         axes.set_ylabel("SenC, mean ± standard error")
         axes.legend(keys, [one_line(method) for method in scores], fontsize=8)  # labels of bars may not begin with _
-    return figure
+    return figure_of(axes)
 
 
 def _score_panels(summary: pd.DataFrame, metrics: pd.DataFrame, draw: Callable[[Axes, int, Any], None]) -> Figure:

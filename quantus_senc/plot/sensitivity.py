@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
 from skimage.segmentation import find_boundaries
 from torch import Tensor
 
+from quantus_senc.core.array_like import ArrayLike
 from quantus_senc.core.ranks import centred_ranks
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.core.wording import number

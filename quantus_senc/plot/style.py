@@ -1,8 +1,9 @@
 """The common style of all figures: legible in grey print and for colour-blind readers."""
 
 import textwrap
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -10,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from matplotlib.text import Text
 from torch import Tensor
+
+from quantus_senc.core.array_like import ArrayLike
 
 RANK_COLOURS = "cividis"  # its lightness increases all the way, so that grey print keeps the order
 QUIET = "#767676"
@@ -49,6 +52,23 @@ def look(index: int) -> Look:
 def style() -> AbstractContextManager[None]:
     """A context in which figures get fonts and lines of this package. They keep them afterwards."""
     return plt.rc_context(_STYLE)
+
+
+@contextmanager
+def one_axes(ax: Axes | None, size: tuple[float, float]) -> Iterator[Axes]:
+    """Axes to draw in with this style: those of a user, or those of a new figure of a size in inches."""
+    with style():
+        axes = plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+        yield axes
+        if ax is not None:  # its labels may be older than the style
+            axes.spines[["top", "right"]].set_visible(False)
+            for text in axes.findobj(Text):
+                text.set(parse_math=False, usetex=False)
+
+
+def figure_of(axes: Axes) -> Figure:
+    """The figure that axes are in, also if they are in a part of it."""
+    return cast(Figure, axes.get_figure(root=True))
 
 
 def wrapped(name: str, width: int = 20) -> str:

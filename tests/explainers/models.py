@@ -4,9 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from quantus_senc.explainers.methods import METHODS
 from tests import networks
 
 N_CLASSES = 5
+PERTURBING = ["Occlusion", "FeatureAblation", "KernelShap", "Lime", "RISE"]  # they have tests of their own
+BY_GRADIENTS = [name for name in METHODS if name not in PERTURBING]
 CANONIZED = ["GuidedBackprop", "DeepLift", "LRP"]
 QUIET = [
     pytest.mark.filterwarnings(f"ignore:{message}")

@@ -7,9 +7,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain, explain_random
-from quantus_senc.explainers.methods import METHODS
 from tests import networks
-from tests.explainers.models import CANONIZED, N_CLASSES, NETWORKS, QUIET, network, snapshot
+from tests.explainers.models import BY_GRADIENTS, CANONIZED, N_CLASSES, NETWORKS, QUIET, network, snapshot
 
 pytestmark = QUIET
 
@@ -46,7 +45,7 @@ def test_every_method_of_the_paper_explains_every_network(name, method, x, y):
     torch.testing.assert_close(maps[1:2], one, rtol=1e-3, atol=1e-5 * float(maps.abs().max()))
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 @pytest.mark.parametrize("name", ["ResNet10", "MobileNetV3"])
 def test_model_is_not_altered(name, method, x, y):
     model = network(name)
@@ -56,7 +55,7 @@ def test_model_is_not_altered(name, method, x, y):
     assert snapshot(model) == before
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 def test_model_is_not_altered_when_captum_raises(method, x, y):
     model = network("ResNet10")
     explain(model, x, y, method=method)
@@ -111,7 +110,7 @@ class StaysBelow(TorchDispatchMode):
 
 
 @pytest.mark.unwatched("all")  # a snapshot reads on the host
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 def test_nothing_is_read_by_the_host(method, x, y):
     model = network("CNN")
     prepared = explain.prepare(model, x, method=method)
@@ -198,7 +197,7 @@ def test_wrong_arguments(kwargs, message, x, y):
         explain(network("ResNet10"), x, y, **kwargs)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 def test_series(method):
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -210,7 +209,7 @@ def test_series(method):
     assert maps.std() > 0
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 def test_in_inference_mode(method, x, y):
     model = network("CNN")
     expected = explain(model, x, y, method=method)
@@ -218,7 +217,7 @@ def test_in_inference_mode(method, x, y):
         torch.testing.assert_close(explain(model, x + 0, y, method=method), expected)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 def test_inference_tensors_of_every_argument(method, x, y):
     model = network("CNN")
     kwargs = {"baseline": torch.rand(1, 3, 16, 16)} if method in ("DeepLift", "IntegratedGradients") else {}
@@ -231,7 +230,7 @@ def test_inference_tensors_of_every_argument(method, x, y):
     torch.testing.assert_close(explain(model, inputs, targets, method=method, **inside), expected)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 def test_model_that_was_made_in_inference_mode_is_an_error(method, x, y):
     with torch.inference_mode():
         model = network("CNN")
@@ -254,7 +253,7 @@ class Identity(nn.Module):
         return outputs
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 @pytest.mark.parametrize("reduce_axes", [(), (1,)])
 def test_maps_are_contiguous_and_share_no_memory(method, reduce_axes, x, y):
     model = network("CNN").to(memory_format=torch.channels_last)
@@ -310,7 +309,7 @@ def test_output_that_is_not_of_classes():
 
 
 @pytest.mark.parametrize("whole_model", [False, True])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 def test_channels_may_come_last_in_memory(method, whole_model):
     """Hooks of modules make torch 2.13 derive a batch norm wrongly there, even those that change nothing."""
     torch.manual_seed(0)

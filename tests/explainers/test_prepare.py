@@ -11,8 +11,7 @@ from torch import nn
 
 from quantus_senc import explain
 from quantus_senc.explainers import grad_cam, tracer
-from quantus_senc.explainers.methods import METHODS
-from tests.explainers.models import CANONIZED, N_CLASSES, QUIET, Pieces, network, snapshot
+from tests.explainers.models import BY_GRADIENTS, CANONIZED, N_CLASSES, QUIET, Pieces, network, snapshot
 
 pytestmark = QUIET
 
@@ -151,7 +150,7 @@ class RefersToItself(nn.Module):
 @pytest.mark.parametrize("make", [lambda: network("ResNet10"), lambda: RefersToItself().eval()])
 def test_nothing_refers_to_the_model_after_a_call(make, x, y):
     model = make()
-    for method in METHODS:
+    for method in BY_GRADIENTS:
         explain(model, x, y, method=method)
         explain.prepare(model, x, method=method)(model, x, y)
     reference = weakref.ref(model)
@@ -182,7 +181,7 @@ def test_model_is_traced_once_for_a_prepared_method(method, x, y, traces):
     assert all(torch.equal(*pair) for pair in zip(maps, expected, strict=True))
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 def test_prepared_method_gives_the_same_maps(method, x, y):
     model = network("ResNet10")
     prepared = explain.prepare(model, x.numpy(), method=method, reduce_axes=(), device="cpu")
@@ -195,7 +194,7 @@ def test_prepared_method_gives_the_same_maps(method, x, y):
         assert torch.equal(explain.prepare(model, x, method=method, reduce_axes=())(model, x, y), expected)
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", BY_GRADIENTS)
 def test_model_is_not_altered_by_a_prepared_method(method, x, y):
     model = network("ResNet10").train()
     before = snapshot(model)
