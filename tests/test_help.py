@@ -9,6 +9,7 @@ from quantus_senc import DataSensitivityConsistency, plot
 
 FUNCTIONS = [
     *(DataSensitivityConsistency.__call__, quantus_senc.explain, quantus_senc.explain_random),
+    *(quantus_senc.compare, quantus_senc.expected_time),
     *(plot.attributions, plot.data_sensitivity, plot.layer_scores),
 ]
 

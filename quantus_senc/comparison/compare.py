@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -17,6 +16,7 @@ from quantus_senc.comparison.result import Comparison
 from quantus_senc.comparison.run_folder import FolderRun
 from quantus_senc.comparison.runs import MemoryRun
 from quantus_senc.comparison.workload import Workload
+from quantus_senc.core.array_like import ArrayLike
 
 
 def compare(

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -23,6 +22,7 @@ from quantus_senc.comparison.progress import duration
 from quantus_senc.comparison.run_folder import RUN, FolderRun
 from quantus_senc.comparison.runs import Run
 from quantus_senc.comparison.workload import Workload
+from quantus_senc.core.array_like import ArrayLike
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.data_senc import DataSensitivityConsistency
 from quantus_senc.metrics.derived import source_of
