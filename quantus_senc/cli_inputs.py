@@ -89,7 +89,12 @@ def engine(n_workers: int | None, scheduler: str | None) -> Iterator[Any]:
     n_threads = max((os.cpu_count() or 1) // (n_workers or 1), 1)
     environment = {"OMP_NUM_THREADS": str(n_threads)}
     folder = str(Path.cwd())  # where the module of the model is; new processes have the same path
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}), ExitStack() as stack:
+    settings = {
+        "distributed.nanny.pre-spawn-environ": environment,
+        "distributed.scheduler.allowed-failures": 1000,  # a time limit ends the worker once for each cell
+        "distributed.deploy.lost-worker-timeout": "1 hour",  # in which the nanny starts it again
+    }
+    with dask.config.set(settings), ExitStack() as stack:
         sys.path.insert(0, folder)
         stack.callback(sys.path.remove, folder)
         try:

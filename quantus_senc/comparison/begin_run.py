@@ -96,13 +96,18 @@ def _join(run: FolderRun, description: Description, example: Examples | None, no
     """Add what is new in another call. The description, which says what is there, comes last."""
     before = run.description
     after = before.with_more(description)
-    probe = run.probe().with_more(now, same_device=before.settings["device"] == description.settings["device"])
+    known, same_device = run.probe(), before.settings["device"] == description.settings["device"]
+    probe = now if known is None else known.with_more(now, same_device=same_device)
     if example is not None and (run.example is None or min(description.blocks) < min(before.blocks)):
         write_file(run.path / EXAMPLE, npz_of(example))
-    if after.methods.keys() != before.methods.keys():
+    if known is None or _with_maps(probe) != _with_maps(known):
         write_file(run.path / PROBE, npz_of(probe))
     if after != before:
         write_file(run.path / RUN, after.to_json().encode())
+
+
+def _with_maps(probe: Probe) -> set[str]:
+    return {name for name, attribution in probe.maps.items() if attribution is not None}
 
 
 def _check_ours(path: Path) -> None:

@@ -80,12 +80,12 @@ class FolderStore:
                 yield
             finally:
                 faulthandler.cancel_dump_traceback_later()
-                late.unlink()
+                late.unlink(missing_ok=True)  # another process may have begun the folder anew
 
     def took_too_long(self, method: str, metric: str | None) -> str:
         """Where the process was that an earlier time limit has ended; empty if there was none. It is told once."""
         late = self._file(method, metric, _LATE)
-        text = late.read_text() if late.exists() else ""
+        text = late.read_text(errors="replace") if late.exists() else ""
         late.unlink(missing_ok=True)
         return text
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int64
+from quantus.helpers.enums import EvaluationCategory
 from quantus.metrics.base import Metric
 from torch import Tensor, nn
 
@@ -162,7 +163,8 @@ class Evaluation:
             data |= {"channel_first": True} if isinstance(metric, PerImage | Metric) else {}
             data["explain_func"] = giving_arrays(method.explain_func)
             data |= prediction_arguments(self.model, metric)
-        data |= {} if self.softmax is None else {"softmax": self.softmax}
+        if self.softmax is not None and getattr(metric, "evaluation_category", None) is not EvaluationCategory.RANDOMISATION:
+            data["softmax"] = self.softmax  # those of randomisation take no predictions, or need probabilities
         data |= {} if device.type == "cpu" else {"device": str(device)}
         return data | {"model": self.model}
 

@@ -49,6 +49,7 @@ def run_elsewhere(
             run=run if isinstance(run, FolderRun) else None,
             keeps_records=block.number == first,
             n_threads=n_threads,
+            fingerprint=run.description.settings["model"]["fingerprint"],
         )
         for block in sorted(blocks, key=lambda block: -len(block.places))
     )

@@ -58,7 +58,7 @@ class Probe:
         if changed := differences(self, other, same_device=same_device):
             raise OtherComparisonError(changed)
         more = other.maps if same_device else dict.fromkeys(other.maps)
-        return replace(self, maps={**more, **self.maps})
+        return replace(self, maps={**more, **{name: known for name, known in self.maps.items() if known is not None}})
 
 
 def probed(model: nn.Module, methods: Mapping[str, Method], image: np.ndarray, target: int, seed: int) -> Probe:

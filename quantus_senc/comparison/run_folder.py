@@ -53,7 +53,9 @@ class FolderRun:
         except FileNotFoundError as error:
             raise FileNotFoundError(f"folder={str(path)!r} holds no {RUN}; pass the folder of a run") from error
         except (OSError, ValueError) as error:
-            raise ValueError(f"folder={str(path)!r} cannot be read: {error}") from error
+            raise ValueError(
+                f"folder={str(path)!r} cannot be read: {error}; pass another folder, or delete this one"
+            ) from error
         self.example = _example(path / EXAMPLE)
         self._cells = path / CELLS / self.description.run
 
@@ -81,18 +83,13 @@ class FolderRun:
                 file.unlink()  # a process that was killed has left it
             yield
 
-    def probe(self) -> Probe:
-        """What the model and the methods have made of one image.
-
-        Raises
-        ------
-        ValueError
-            If it cannot be read.
-        """
+    def probe(self) -> Probe | None:
+        """What the model and the methods have made of one image; None if it is damaged, so that it is made anew."""
         try:
             probe = from_npz(self.path / PROBE, Probe)
         except Exception as error:  # what NumPy raises for files that are broken is of many types
-            raise ValueError(f"folder={str(self.path)!r} cannot be read: {PROBE} ({error_line(error)})") from error
+            warn(f"{self.path / PROBE} cannot be read ({error_line(error)}): what a model or a method does is not compared.")
+            return None
         return replace(probe, maps={name: probe.maps.get(name) for name in self.description.methods})
 
 

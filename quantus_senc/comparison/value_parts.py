@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 from quantus.metrics.base import Metric
+from torch import Tensor
+
+from quantus_senc.metrics.base import SensitivityConsistency
 
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented)})
 Parts = tuple[str, list[tuple[str, Any]]]
@@ -18,9 +21,11 @@ Parts = tuple[str, list[tuple[str, Any]]]
 _COMPUTED = {
     *("evaluation_scores", "all_evaluation_scores", "a_axes", "explain_func", "explain_func_kwargs", "batch_size", "device"),
     *("channel_first", "explanation_scores_by_layer", "model_scores_by_layer", "scores_extra", "a_size", "nr_channels"),
-    *("sensitivities", "standard_errors", "_last_run", "strategies"),
     *("default_plot_func", "_disable_warnings", "_display_progressbar"),
 }
+
+_COMPUTED_BY_OURS = {"sensitivities", "standard_errors", "_last_run", "strategies"}
+_CONTENT = (list, tuple, dict, set, frozenset, np.ndarray, Tensor, FunctionType)
 
 
 def parts_of(value: Any, text: Callable[[Any], str]) -> Parts:
@@ -47,7 +52,8 @@ def parts_of(value: Any, text: Callable[[Any], str]) -> Parts:
     if isinstance(value, type):
         return _of_class(value)
     if isinstance(value, Metric):
-        attributes = {name: item for name, item in vars(value).items() if name not in _COMPUTED}
+        computed = _COMPUTED | (_COMPUTED_BY_OURS if isinstance(value, SensitivityConsistency) else set())
+        attributes = {name: item for name, item in vars(value).items() if name not in computed}
         return "metric", [("", type(value)), ("", attributes)]
     return _of_code(value) or _reduced(value)
 
@@ -110,10 +116,10 @@ def _of_function(function: FunctionType) -> Parts:
 
 
 def _helpers(function: FunctionType) -> dict[str, Any]:
-    """The functions and plain global variables that a function reads, but for those that it sets, such as a counter."""
+    """The functions and contents of global variables that a function reads, but for those that it sets, such as a counter."""
     names = _names(function.__code__, "LOAD_GLOBAL") - _names(function.__code__, "STORE_GLOBAL") - {"__name__", "__file__"}
     values = {name: function.__globals__[name] for name in names & function.__globals__.keys()}
-    return {name: value for name, value in values.items() if type(value) in PLAIN or isinstance(value, FunctionType)}
+    return {name: value for name, value in values.items() if type(value) in PLAIN or isinstance(value, _CONTENT)}
 
 
 def _contents(function: FunctionType) -> Iterator[Any]:

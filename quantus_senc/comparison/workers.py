@@ -17,6 +17,7 @@ from torch import nn
 from quantus_senc.comparison.block_work import BlockWork, Store
 from quantus_senc.comparison.cells import Evaluation
 from quantus_senc.comparison.failures import error_line
+from quantus_senc.comparison.fingerprints import of_model
 from quantus_senc.comparison.model_source import loaded
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.comparison.progress import Progress
@@ -47,6 +48,8 @@ class Job:
         Whether cells are returned with their records.
     n_threads
         Of torch; None for as many as the engine has set.
+    fingerprint
+        Of the model, which a function that makes it must return in every process.
     """
 
     evaluation: Callable[[nn.Module], Evaluation]
@@ -56,6 +59,7 @@ class Job:
     run: FolderRun | None
     keeps_records: bool
     n_threads: int | None
+    fingerprint: str
 
     def do(self, model: nn.Module | str | bytes) -> MemoryStore | None:
         """Do the cells of the block; return them unless they are in a folder. A process does one job at a time."""
@@ -63,6 +67,8 @@ class Job:
             evaluation = self.evaluation(loaded(model))
             if isinstance(model, str):
                 fitted, _ = fitted_model(evaluation.model, evaluation.x_batch, evaluation.y_batch)
+                if of_model(fitted) != self.fingerprint:
+                    raise ValueError(f"{model!r} returns another model here than in the process that has sent the work")
                 evaluation = replace(evaluation, model=fitted)
             if self.run is None:
                 store = MemoryStore(keeps_records=self.keeps_records)
@@ -103,7 +109,7 @@ def run_jobs(executor: Any, model: nn.Module | str, jobs: Iterable[Job], run: Ru
     try:
         while True:
             for job in islice(waiting, _MOST_WAITING - len(pending)):
-                pending[executor.submit(Job.do, job, sent)] = job
+                pending[_submitted(executor, job, sent)] = job
             if not pending:
                 return
             ended = [future for future in pending if future.done()]
@@ -118,6 +124,20 @@ def run_jobs(executor: Any, model: nn.Module | str, jobs: Iterable[Job], run: Ru
     finally:
         for future in pending:
             future.cancel()
+
+
+def _submitted(executor: Any, job: Job, model: Any) -> Any:
+    try:
+        return executor.submit(Job.do, job, model)
+    except BrokenExecutor as error:
+        raise _worker_died(error) from error
+
+
+def _worker_died(error: BrokenExecutor) -> RuntimeError:
+    return RuntimeError(
+        f"a worker has died ({error_line(error)}); with a folder, the same call with a new executor goes on where this one has "
+        "stopped"
+    )
 
 
 def _sent(executor: Any, model: nn.Module | str) -> Any:
@@ -155,9 +175,7 @@ def _result(future: Any, job: Job, model: nn.Module | str) -> MemoryStore | None
     try:
         return future.result()
     except BrokenExecutor as error:
-        raise RuntimeError(
-            f"a worker has died ({error_line(error)}); with a folder, the same call goes on where this one has stopped"
-        ) from error
+        raise _worker_died(error) from error
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         for name, part in {
             "the model": model,

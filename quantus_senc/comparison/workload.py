@@ -90,6 +90,8 @@ class Workload:
             If an argument is wrong.
         """
         parameters = {"n_masks": n_masks, "mask_rate": mask_rate, "tolerance": tolerance, "seed": seed, **kwargs}
+        if softmax not in (None, True, False):
+            raise ValueError(f"softmax={softmax!r} must be True, False, or None for what each metric does by itself")
         if "estimator" in kwargs:
             raise ValueError("estimator is no argument of a comparison; take metrics=['SenC'] (paper) or ['SenC (regression)']")
         images, targets = images_and_classes(x_batch, y_batch, channel_first=channel_first)
@@ -105,11 +107,17 @@ class Workload:
         blocks = blocks_of(numbers.tolist(), int(block_size))
         settings = {**parameters, "block_size": int(block_size)} | ({} if softmax is None else {"softmax": softmax})
         settings |= {} if adapter_of(model) is AS_IT_IS else {"adapt": adapter_of(model)}
-        regions = [
-            _for_each_image(name, values, len(images))
-            for name, values in (("s_batch", s_batch), ("custom_batch", custom_batch))
-        ]
-        return cls(model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings, *regions)
+        objects, labels = (
+            _for_each_image("s_batch", s_batch, len(images)),
+            _for_each_image("custom_batch", custom_batch, len(images)),
+        )
+        if objects is not None and objects.ndim == images.ndim and not channel_first:
+            objects = np.moveaxis(objects, -1, 1)
+        if labels is not None and images.ndim > 2 and labels.shape[1:] != tuple(images.shape[2:]):
+            raise ValueError(
+                f"custom_batch of shape {labels.shape} must have a label for each position, {tuple(images.shape[2:])}"
+            )
+        return cls(model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings, objects, labels)
 
     @property
     def n_cells(self) -> int:
@@ -151,11 +159,14 @@ class Workload:
             Further settings.
         """
         description = described(self.model, self.images, self.methods, self.metrics, self.parameters, self.numbers.tolist())
+        _check_notes(notes, description.settings)
         description.settings.update(notes)
         for block in self.blocks:
-            places, regions = block.places, [values for values in (self.s_batch, self.custom_batch) if values is not None]
+            places = block.places
             arrays = [self._images(places), self.targets[places], self.numbers[places].numpy()]
-            description.blocks[block.number] = of_arrays(*arrays, *(values[places] for values in regions))
+            for name, values in (("s_batch", self.s_batch), ("custom_batch", self.custom_batch)):
+                arrays += [] if values is None else [np.array(name), values[places]]
+            description.blocks[block.number] = of_arrays(*arrays)
         return description
 
     def _images(self, places: list[int]) -> np.ndarray:
@@ -169,3 +180,12 @@ def _for_each_image(name: str, values: Any, n_images: int) -> np.ndarray | None:
     if array.ndim == 0 or len(array) != n_images:
         raise ValueError(f"{name} of shape {array.shape} must have one entry for each of {n_images} images")
     return array
+
+
+def _check_notes(notes: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    """Raise ValueError for notes that are no texts, or have names of settings."""
+    for name, text in notes.items():
+        if not isinstance(text, str) or not isinstance(name, str):
+            raise ValueError(f"notes hold {name!r}: {text!r}; names and notes must be strings")
+        if name in settings or name in ("methods", "controls", "seconds"):
+            raise ValueError(f"notes hold {name!r}, which is the name of a setting; take another name")

@@ -6,6 +6,7 @@ from typing import Any
 from captum.attr import Attribution
 from torch import Tensor, nn
 
+from quantus_senc.model.adapted import class_of
 from quantus_senc.model.arrays import as_tensor
 
 
@@ -23,7 +24,7 @@ class CaptumMethod:
     Raises
     ------
     ValueError
-        If the method was made of a function instead of a model.
+        If the method was made of a function instead of a model; or, in a call, of another model.
 
     Examples
     --------
@@ -54,6 +55,8 @@ class CaptumMethod:
         kwargs
             For `attribute`.
         """
+        if not _is_copy(model, self.model):
+            raise ValueError(f"captum.attr.{self.__name__} was made of another model than this one; make it of this model")
         attribution = self.attribution if model is self.model else self._of(self.attribution, model)
         return as_tensor(attribution.attribute(inputs, target=targets, **kwargs))
 
@@ -66,4 +69,12 @@ class CaptumMethod:
                 setattr(other, attribute, self._of(value, model))
             elif isinstance(value, nn.Module) and id(value) in names:
                 setattr(other, attribute, model.get_submodule(names[id(value)]))
+            elif isinstance(value, list):
+                setattr(other, attribute, list(value))  # of hooks, which belong to one model
         return other
+
+
+def _is_copy(model: nn.Module, other: nn.Module) -> bool:
+    """Whether two models have the same class and the same modules by name: a copy with other weights, or an adapted model."""
+    modules = [[(name, type(module)) for name, module in one.named_modules() if name] for one in (model, other)]
+    return class_of(model) == class_of(other) and modules[0] == modules[1]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, compare
+from tests.comparison.test_workers import Engine
 from tests.small_models import gradient, image_model, inputs
 
 X, Y = inputs(3, 2, 8, 8), np.array([0, 1, 2])
@@ -92,10 +93,13 @@ class Inside:
 
 
 def test_masks_of_objects_by_block(model):
+    """With their channels where the images have theirs."""
     masks = np.random.default_rng(0).random((3, 1, 8, 8)) > 0.5
-    found = scores(model, {"mine": saliency}, metrics={"inside": Inside()}, s_batch=masks)
-    maps = saliency(model, X, Y)
-    np.testing.assert_allclose(found, (maps * masks).sum((1, 2, 3)), rtol=1e-6)
+    call = {"model": model, "methods": {"mine": saliency}, "metrics": {"inside": Inside()}}
+    expected = (saliency(model, X, Y) * masks).sum((1, 2, 3))
+    np.testing.assert_allclose(scores(**call, s_batch=masks), expected, rtol=1e-6)
+    last = {"x": np.moveaxis(X, 1, -1), "s_batch": np.moveaxis(masks, 1, -1), "channel_first": False}
+    np.testing.assert_allclose(scores(**call, **last), expected, rtol=1e-6)
 
 
 def smooth(model):
@@ -128,6 +132,52 @@ def test_methods_of_captum(model, name):
 def test_a_method_of_captum_without_a_model():
     with pytest.raises(ValueError, match=r"captum.attr.Saliency was made of .*; make it of a torch.nn.Module"):
         compare(image_model(), inputs(1, 1, 8, 8), [0], methods={"mine": captum.attr.Saliency(lambda x: x)}, metrics="SenC")
+
+
+class Inverted(nn.Sequential):
+    """Other outputs from modules of the same names."""
+
+    def forward(self, x):
+        return -super().forward(x)
+
+
+@pytest.mark.parametrize("other", [lambda model: Inverted(*model), lambda model: nn.Sequential(model, nn.Softmax(1))])
+def test_a_method_of_captum_for_another_model(model, other):
+    methods = {"mine": captum.attr.Saliency(other(model))}
+    failures = compare(model, X, Y, methods=methods, metrics={"SenC": SENC}).scores["failure"]
+    assert set(failures) == {
+        "the method failed: ValueError: captum.attr.Saliency was made of another model than this one; make it of this model"
+    }
+
+
+def test_a_method_of_captum_can_be_sent_after_it_was_used(model):
+    method = captum.attr.GuidedGradCam(model, model[0])
+    expected = scores(model, {"mine": method}, metrics={"MPRT": "MPRT"})
+    pd.testing.assert_series_equal(scores(model, {"mine": method}, metrics={"MPRT": "MPRT"}, executor=Engine()), expected)
+
+
+WRONG = {
+    "custom_batch of shape .* must have a label for each position": {"custom_batch": np.zeros((3, 4, 4), dtype=int)},
+    "softmax='yes' must be True, False, or None": {"softmax": "yes"},
+    "notes hold 'model', which is the name of a setting": {"notes": {"model": "resnet50"}},
+    "notes hold 'seconds', which is the name of a setting": {"notes": {"seconds": "3"}},
+    "notes hold 'a': 3; names and notes must be strings": {"notes": {"a": 3}},
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_arguments_are_said_before_anything_runs(model, tmp_path, message):
+    with pytest.raises(ValueError, match=message):
+        compare(model, X, Y, methods="Saliency", metrics={"SenC": SENC}, folder=tmp_path / "run", **WRONG[message])
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_and_masks_are_told_apart(model, tmp_path):
+    labels = np.arange(3 * 64).reshape(3, 8, 8) % 5
+    arguments = {"methods": "Saliency", "metrics": {"SenC": SENC}, "folder": tmp_path}
+    compare(model, X, Y, s_batch=labels, **arguments)
+    with pytest.raises(ValueError, match="the images with numbers 0 to 63"):
+        compare(model, X, Y, custom_batch=labels, **arguments)
 
 
 @pytest.mark.parametrize("takes", [torch.Tensor, np.ndarray])

@@ -271,11 +271,21 @@ def test_maps_of_other_devices_are_not_compared(tmp_path):
 
 
 def test_a_probe_that_is_damaged(tmp_path):
+    """It is made again, and later calls are compared with it."""
     call(tmp_path)
     (tmp_path / "probe.npz").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"cannot be read: probe.npz"):
+    with pytest.warns(UserWarning, match=r"probe.npz cannot be read .* is not compared"):
         call(tmp_path)
-    call(tmp_path, fresh=True)
+    call(tmp_path)
+    with pytest.raises(ValueError, match=OUTPUTS):
+        call(tmp_path, model=Scaled(1.1))
+
+
+def test_a_method_that_failed_at_first_is_known_once_it_works(tmp_path):
+    call(tmp_path, methods={"m": method("1 / 0")})
+    call(tmp_path, methods={"m": method("inputs")}, retry_failed=True)
+    with pytest.raises(ValueError, match="method 'm'"):
+        call(tmp_path, methods={"m": method("inputs * -1")})
 
 
 def test_an_interrupt_is_not_caught(tmp_path):

@@ -104,6 +104,23 @@ def test_a_function_makes_a_model_that_cannot_be_sent(whole):
     assert engine.futures[0].arguments[1] == "tests.small_models:unpicklable_model"
 
 
+def changing_model():
+    """Another model at each call."""
+    changing_model.n += 1
+    model = image_model()
+    with torch.no_grad():
+        model[0].bias += changing_model.n
+    return model
+
+
+changing_model.n = 0
+
+
+def test_a_function_that_makes_another_model_elsewhere_is_refused():
+    with pytest.raises(ValueError, match=r"'tests.comparison.test_workers:changing_model' returns another model here"):
+        compare("tests.comparison.test_workers:changing_model", X, Y, executor=Engine(), **settings())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -125,7 +142,7 @@ class DeadEngine(Engine):
 
 
 def test_a_worker_that_dies_is_said(model):
-    with pytest.raises(RuntimeError, match=r"a worker has died .*the same call goes on where this one has stopped"):
+    with pytest.raises(RuntimeError, match=r"a worker has died .*the same call with a new executor goes on where"):
         compare(model, X, Y, executor=DeadEngine(), **settings())
 
 
