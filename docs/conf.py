@@ -20,6 +20,7 @@ myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "gallery", "auto_gallery/*.ipynb", "auto_gallery/*.py"]
 suppress_warnings = ["config.cache"]  # functions in the settings of the gallery cannot be kept between builds
+default_role = "code"  # of `names` in docstrings and in the gallery
 html_math_renderer = "mathml"
 
 autodoc_typehints = "none"  # the numpydoc text says what the arguments are
@@ -33,7 +34,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 
-_ORDER = ["digits", "layers", "adapt", "series", "table", "method", "evaluation", "workers"]
+_ORDER = ["digits", "steps", "layers", "adapt", "series", "table", "method", "evaluation", "workers"]
 
 
 def _place(name: str) -> int:
@@ -49,6 +50,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "min_reported_time": 0,
+    "capture_repr": (),
     "reset_modules": ("matplotlib",),
     "remove_config_comments": True,
     "copyfile_regex": "",
