@@ -1,5 +1,6 @@
 """Settings of Sphinx. `make docs` builds the site; neither the build nor the pages need a network."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -49,7 +50,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 0,
+    "write_computation_times": False,
     "capture_repr": (),
     "reset_modules": ("matplotlib",),
     "remove_config_comments": True,
@@ -57,6 +58,14 @@ sphinx_gallery_conf = {
 }
 
 
+def _shapes(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Shapes such as (B, *spatial) are no emphasis that lacks its end."""
+    lines[:] = [
+        line if line.lstrip().startswith((">>>", "...")) else re.sub(r"(?<!\\)\*(?=\w+[,)])", r"\\*", line) for line in lines
+    ]
+
+
 def setup(app: Sphinx) -> None:
     """Formulas become MathML, which browsers draw without a script."""
+    app.connect("autodoc-process-docstring", _shapes)
     app.add_html_math_renderer("mathml", (mathml.visit_inline, None), (mathml.visit_block, None))

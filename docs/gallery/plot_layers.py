@@ -19,7 +19,7 @@ print(model)
 senc = quantus_senc.ParameterSensitivityConsistency(
     n_masks=300, estimator="regression", layers=["0", "3", "9"], return_layer_scores=True
 )
-call = {"model": model, "x_batch": x_batch[:4].numpy(), "y_batch": y_batch[:4].numpy(), "explain_func": quantus_senc.explain}
+call = {"model": model, "x_batch": x_batch[:2].numpy(), "y_batch": y_batch[:2].numpy(), "explain_func": quantus_senc.explain}
 scores, units = {}, {}
 for method in ("Saliency", "InputXGradient", "IntegratedGradients"):
     scores[method] = senc(**call, explain_func_kwargs={"method": method})
