@@ -17,7 +17,7 @@ test: .venv/installed  ## lint, types, imports, doctests, tests, and shapes of t
 	$(BIN)/pytest -n auto $(SHAPES) tests/core tests/metrics/test_undefined.py quantus_senc/core
 
 docs: .venv-docs/installed  ## the site in docs/_build/html: runs the gallery, some minutes; links within it are checked
-	OMP_NUM_THREADS=2 .venv-docs/bin/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	OMP_NUM_THREADS=2 .venv-docs/bin/python -m sphinx -E -W --keep-going -b html docs docs/_build/html
 	.venv-docs/bin/python docs/check_site.py docs/_build/html
 
 fuzz: .venv/installed  ## 10,000 random calls against the paper's algorithms, 1,000 interrupts, and memory: some hours

@@ -28,6 +28,7 @@ autodoc_typehints = "none"  # the numpydoc text says what the arguments are
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_attr_annotations = False  # shapes such as "*spatial" are no markup
 
 html_theme = "furo"
 html_title = "quantus-senc"
