@@ -3,7 +3,7 @@ BIN := .venv/bin
 UPSTREAM ?= .venv-upstream
 SHAPES := --jaxtyping-packages=quantus_senc.core,quantus_senc.model,quantus_senc.metrics,beartype.beartype
 
-.PHONY: demo test fuzz devices upstream clean
+.PHONY: demo test docs fuzz devices upstream clean
 
 demo: .venv/installed  ## explanation methods compared on handwritten digits
 	$(BIN)/quantus-senc demo --out demo
@@ -15,6 +15,10 @@ test: .venv/installed  ## lint, types, imports, doctests, tests, and shapes of t
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n auto --dist loadgroup
 	$(BIN)/pytest -n auto $(SHAPES) tests/core tests/metrics/test_undefined.py quantus_senc/core
+
+docs: .venv-docs/installed  ## the site in docs/_build/html: runs the gallery, some minutes; links within it are checked
+	OMP_NUM_THREADS=2 .venv-docs/bin/python -m sphinx -E -W --keep-going -b html docs docs/_build/html
+	.venv-docs/bin/python docs/check_site.py docs/_build/html
 
 fuzz: .venv/installed  ## 10,000 random calls against the paper's algorithms, 1,000 interrupts, and memory: some hours
 	SENC_FUZZ=many $(BIN)/pytest -n auto tests/fuzz
@@ -37,6 +41,12 @@ $(UPSTREAM)/installed: upstream/requirements.txt
 	.venv-xla/bin/pip install --quiet --constraint .venv-xla/constraints.txt --editable ".[dev]"
 	touch $@
 
+.venv-docs/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --constraint constraints.txt torch
+	.venv-docs/bin/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
@@ -44,4 +54,4 @@ $(UPSTREAM)/installed: upstream/requirements.txt
 	touch $@
 
 clean:
-	rm -rf .venv .venv-xla .venv-upstream demo
+	rm -rf .venv .venv-xla .venv-upstream .venv-docs demo docs/_build docs/auto_gallery

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from quantus_senc import __version__
 from quantus_senc.cli_inputs import engine, images_in, writable
 from quantus_senc.comparison.compare import compare
 from quantus_senc.comparison.expected_time import expected_time
@@ -85,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="quantus-senc", description="Which explanation should I use for this model?")
+    parser.add_argument("--version", action="version", version=f"quantus-senc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_compare(commands)

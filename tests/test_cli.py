@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import quantus_senc
 from quantus_senc import Comparison, cli, cli_inputs, demo
 from quantus_senc.cli import main
 from quantus_senc.controls import CONTROLS
@@ -285,6 +286,13 @@ def test_help_teaches(capsys):
         "--tolerance",
     ):
         assert taught in shown
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["--version"])
+    assert exit.value.code == 0
+    assert capsys.readouterr().out == f"quantus-senc {quantus_senc.__version__}\n"
 
 
 def test_demo(tmp_path, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""The README's Python runs, from top to bottom."""
+"""The Python of the README and of the documentation's pages runs, from top to bottom."""
 
 import re
 from functools import partial
@@ -9,7 +9,18 @@ import torch
 
 from quantus_senc import demo
 
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {  # of blocks; the later pages go on from the first ones
+    "README.md": 1,
+    "docs/start.md": 1,
+    "docs/runs.md": 1,
+    "docs/usage.md": 4,
+    "docs/choosing.md": 1,
+    "docs/how.md": 3,
+}
 SMALLER = {  # of images, methods and masks, fewer than a reader wants
+    "*(model, x_batch[:4], y_batch[:4])": "*(model, x_batch[:2], y_batch[:2])",
+    "n_masks=200": "n_masks=100",
     "x_batch[:4], y_batch[:4], methods": "x_batch[:2], y_batch[:2], methods",
     '"Saliency", "GradCAM", "DeepLift", "random"': '"Saliency", "GradCAM", "random"',
     "n_masks=300": "n_masks=100",
@@ -23,15 +34,18 @@ def test_every_block_runs(capsys, tmp_path, monkeypatch):
     for backend in (torch.backends.cudnn, torch.backends.cuda.matmul):  # a block sets them
         monkeypatch.setattr(backend, "allow_tf32", backend.allow_tf32)
     monkeypatch.setattr(demo, "train", partial(demo.train, n_epochs=1))
-    text = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-    for written, smaller in SMALLER.items():
-        assert text.count(written) == 1
-        text = text.replace(written, smaller)
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert len(blocks) == 10
+    texts = {name: (ROOT / name).read_text() for name in PAGES}
+    for written in SMALLER:
+        assert sum(text.count(written) for text in texts.values()) == 1
     names = {}
-    for block in blocks:
-        exec(block, names)
+    for name, text in texts.items():
+        blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+        assert len(blocks) == PAGES[name], name
+        for block in blocks:
+            for written, smaller in SMALLER.items():
+                block = block.replace(written, smaller)
+            exec(block, names)
+    assert "GradCAM" in (tmp_path / "report.html").read_text()
     page = (tmp_path / "results" / "report.html").read_text()
     assert page.count("<img") == 7
     assert "GradCAM" in page
@@ -41,3 +55,17 @@ def test_every_block_runs(capsys, tmp_path, monkeypatch):
     assert set(means) == {"Saliency", "InputXGradient", "random"}
     assert list(names["scores"]["Saliency"]) == ["0", "3"]
     assert "torch.Size" in capsys.readouterr().out
+
+
+def test_the_readme_names_the_two_commands_and_pages_that_exist():
+    text = (ROOT / "README.md").read_text()
+    assert "make demo" in text
+    assert "make test" in text
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert "docs/start.md" in links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_pages_have_no_block_that_is_not_run():
+    with_blocks = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md") if "```python" in page.read_text()}
+    assert with_blocks == set(PAGES) - {"README.md"}
