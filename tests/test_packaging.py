@@ -11,7 +11,7 @@ import pytest
 
 import quantus_senc
 
-STATIC = {"docs/_static/site.css", "docs/_static/rank_lines.png", "docs/_static/steps.png"}
+STATIC = {"docs/_static/site.css", "docs/_static/rank_lines.png"}
 ROOT = Path(__file__).resolve().parents[1]
 
 
