@@ -32,7 +32,8 @@ class Progress:
     --------
     >>> times = iter([0.0, 2.0, 3.0])
     >>> progress = Progress({"Saliency: SenC": 20, "Saliency: MPRT": 20}, clock=times.__next__)
-    >>> progress.done("Saliency: SenC", 10), progress.done("Saliency: MPRT", 10)
+    >>> progress.done("Saliency: SenC", 10)
+    >>> progress.done("Saliency: MPRT", 10)
     >>> progress.seconds_left()  # 10 scores at 0.2 s, and 10 at 0.1 s
     3.0
     """

@@ -8,9 +8,9 @@ from torch import nn
 
 from quantus_senc import adapt, compare
 from quantus_senc.comparison.quantus_per_image import prediction_arguments
-from quantus_senc.comparison.workers import Job
 from tests import adapted_models as returned
 from tests.adapted_models import Returns, scores_alone
+from tests.comparison.test_workers import Engine
 from tests.small_models import classes, image_model, inputs
 
 X, Y = inputs(3, 1, 8, 8), classes(3)
@@ -85,26 +85,13 @@ def test_functions_of_the_same_name_are_told_apart(tmp_path):
     second = adapt(Returns(image_model(), as_two), output=lambda given: given["others"])
     assert repr(first) == repr(second)
     compared(first, metrics="SenC", folder=tmp_path)
-    with pytest.raises(ValueError, match="other than in the call that began it are the model"):
+    with pytest.raises(ValueError, match="other than in the call that began it are parameter 'adapt'"):
         compared(second, metrics="SenC", folder=tmp_path)
-
-
-class Sent:
-    """An engine that pickles, and works at once."""
-
-    def submit(self, function, job):
-        import pickle
-        from concurrent.futures import Future
-
-        assert function is Job.run
-        future = Future()
-        future.set_result(pickle.loads(pickle.dumps(job)).run())
-        return future
 
 
 def test_an_adapted_model_is_sent_to_workers():
     adapted = adapt(Returns(image_model(), returned.as_dict), output="scores")
-    sent = compared(adapted, metrics=["SenC"], executor=Sent())
+    sent = compared(adapted, metrics=["SenC"], executor=Engine())
     pd.testing.assert_frame_equal(sent.scores, compared(adapted, metrics=["SenC"]).scores)
 
 
