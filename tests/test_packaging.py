@@ -33,7 +33,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     information = f"quantus_senc-{quantus_senc.__version__}.dist-info"
     assert {name.split("/")[0] for name in names} == {"quantus_senc", information}
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "quantus_senc").rglob("*.py")}
-    others = {"quantus_senc/py.typed", "quantus_senc/comparison/report.html.j2"}
+    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "quantus_senc").rglob("*.j2")}
+    others = {"quantus_senc/py.typed"} | templates
+    assert len(templates) == 2
     assert {name for name in names if name.startswith("quantus_senc/")} == modules | others
     assert {f"{information}/licenses/LICENSE", f"{information}/licenses/COPYING"} <= names
     assert metadata["Version"] == quantus_senc.__version__
