@@ -1,6 +1,7 @@
 """`quantus_senc.compare`: scores of explanation methods by several metrics, on the same images and model."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def compare(
     timeout
         How many seconds a cell may take, and the explanations of a block by one method. A process of the executor that takes
         longer writes where it is into the folder, and ends. The cell counts as failed, and Dask goes on with the others; other
-        executors stop, and the same call goes on.
+        executors stop, and the same call with a new one goes on. Methods are then not compared with those of earlier calls.
     notes
         What the settings of the result are to say besides, such as where the model comes from.
     display_progressbar
@@ -166,7 +167,7 @@ def compare(
             Path(folder).resolve(),
             description,
             example,
-            workload.probe,
+            partial(workload.probe, tries_methods=timeout is None),  # one that hangs would hang this process
             fresh=fresh,
             retry_failed=retry_failed,
             timeout=timeout,

@@ -143,12 +143,21 @@ class Workload:
         first = self.blocks[0].places[0]
         return Examples(self._images([first])[0], int(self.targets[first])) if self.images.ndim > 3 else None
 
-    def probe(self, before: Probe | None) -> Probe:
-        """What the model and the methods make of the image of an earlier probe, or of the first image if there is none."""
+    def probe(self, before: Probe | None, *, tries_methods: bool) -> Probe:
+        """What the model and the methods make of the image of an earlier probe, or of the first image if there is none.
+
+        Parameters
+        ----------
+        before
+            The earlier probe, or None.
+        tries_methods
+            Whether methods run here; if not, they are not compared.
+        """
         first = self.blocks[0].places[0]
         image = self._images([first])[0] if before is None else before.image
         target = int(self.targets[first]) if before is None else before.target
-        return probed(self.model, self.methods, image, target, int(self.parameters["seed"]))
+        methods = self.methods if tries_methods else {}
+        return probed(self.model, methods, image, target, int(self.parameters["seed"]))
 
     def description(self, notes: Mapping[str, str]) -> Description:
         """What the comparison is of. All images are read once.

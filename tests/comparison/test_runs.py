@@ -163,7 +163,7 @@ import torch
 from concurrent.futures import Future
 from quantus_senc import compare
 from quantus_senc.comparison import cell_files
-from tests.comparison.test_runs import X, Y, Counting, Drawing, Hanging, image_model, settings
+from tests.comparison.test_runs import X, Y, Counting, Drawing, Hanging, HangingMethod, image_model, settings
 
 torch.set_num_threads(1)
 at_cell, at_random, late = sys.argv[1:]
@@ -197,8 +197,9 @@ for _ in range(20):
     os.waitpid(pid, 0)
 
 metrics = {"drawn": Drawing(), "hanging": Hanging(), "drawn again": Drawing()}
-for _ in range(2):
-    pid = run(late, methods={"plain": Counting()}, metrics=metrics, executor=Here(), timeout=2)
+methods = {"plain": Counting(), "hanging": HangingMethod()}
+for _ in range(3):
+    pid = run(late, methods=methods, metrics=metrics, executor=Here(), timeout=2)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
@@ -209,6 +210,14 @@ class Hanging:
     def __call__(self, model, x_batch, **kwargs):
         time.sleep(3600 if len(x_batch) == 2 else 0)
         return [0.5] * len(x_batch)
+
+
+class HangingMethod(Counting):
+    """A method that does not end for the images of the first block."""
+
+    def __call__(self, model, inputs, targets, **kwargs):
+        time.sleep(3600 if len(inputs) == 2 else 0)
+        return super().__call__(model, inputs, targets, **kwargs)
 
 
 @pytest.fixture(scope="module")
@@ -233,15 +242,18 @@ def test_a_process_that_is_killed(ended, tmp_path, model, whole):
 
 
 def test_a_cell_that_takes_too_long_is_ended(ended):
-    """Its process ends once; the next does the other cells. The reason is beside the cell."""
+    """By a metric that hangs, and by a method: each ends one process, the next does the others. A text says where."""
     (_, _, folder), statuses = ended
-    assert statuses[1:] == [1, 0]
-    scores = Comparison.load(folder).scores.set_index("metric")
-    assert list(scores.loc["hanging", "failure"]) == ["it took longer than the time limit"] * 2 + [""]
-    assert not scores.loc[["drawn", "drawn again"], "failure"].any()
-    (text,) = folder.glob("cells/*/000000/*.txt")
-    assert "Timeout" in text.read_text()
-    assert "in __call__" in text.read_text()
+    assert statuses[1:] == [1, 1, 0]
+    failures = Comparison.load(folder).scores.set_index(["metric", "method"])["failure"]
+    too_long = "it took longer than the time limit"
+    assert list(failures["hanging", "plain"]) == [too_long] * 2 + [""]
+    assert not failures[["drawn", "drawn again"]].xs("plain", level="method").any()
+    for metric in ("drawn", "hanging", "drawn again"):
+        assert list(failures[metric, "hanging"]) == [f"the method failed: {too_long}"] * 2 + [""]
+    texts = [file.read_text() for file in folder.glob("cells/*/000000/*.txt")]
+    assert len(texts) == 4
+    assert all("Timeout" in text and "in __call__" in text for text in texts)
     assert not list(folder.rglob("*.late"))
 
 
