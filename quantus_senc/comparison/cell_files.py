@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from quantus_senc.comparison.cells import Cell, Explanation
 from quantus_senc.comparison.encoding import from_npz, npz_of
@@ -15,6 +16,7 @@ from quantus_senc.core.masks import MaskDesign
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.model.warn import warn
 
+T = TypeVar("T", Cell, Explanation)
 BESIDE = ".new"  # ends the names of files that are being written
 _LATE = ".late"  # ends the names of files that say where a cell was when its time was over
 
@@ -37,12 +39,12 @@ class FolderStore:
 
     def cell(self, method: str, metric: str) -> Cell | None:
         """A cell; None if it is not there, is damaged, or has an error and is to be done again."""
-        cell = self._read(method, metric)
+        cell = _read(self._file(method, metric), Cell)
         return None if cell is not None and cell.error and self.retry_failed else cell
 
     def scores(self, method: str, metric: str) -> Cell | None:
         """A cell without its records; None if it is not there, or is damaged."""
-        return self._read(method, metric, without=("records",))
+        return _read(self._file(method, metric), Cell, without=("records",))
 
     def keep(self, method: str, metric: str, cell: Cell) -> None:
         """Write a cell, and the traceback of its error as text."""
@@ -55,11 +57,7 @@ class FolderStore:
 
     def explanation(self, method: str) -> Explanation | None:
         """What belongs to all cells of a method; None if it is not there, or is damaged."""
-        file = self._file(method)
-        try:
-            return from_npz(file, Explanation) if file.exists() else None
-        except Exception:  # what NumPy raises for files that are broken is of many types
-            return None
+        return _read(self._file(method), Explanation)
 
     def keep_explanation(self, method: str, explanation: Explanation) -> None:
         """Write what belongs to all cells of a method."""
@@ -93,16 +91,6 @@ class FolderStore:
         name = _file_name(method) if metric is None else f"{_file_name(method)} by {_file_name(metric)}"
         return self.path / f"{name}{ending}"
 
-    def _read(self, method: str, metric: str, *, without: tuple[str, ...] = ()) -> Cell | None:
-        file = self._file(method, metric)
-        if not file.exists():
-            return None
-        try:
-            return from_npz(file, Cell, Sensitivity, MaskDesign, without=without)
-        except Exception as error:  # what NumPy raises for files that are broken is of many types
-            warn(f"{file} is damaged ({type(error).__name__}: {error}), and counts as not done.")
-            return None
-
 
 def write_file(file: Path, data: bytes) -> None:
     """Write a file beside, and rename it when it is complete.
@@ -119,6 +107,17 @@ def write_file(file: Path, data: bytes) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise OSError(f"{str(file)!r} was not written ({error}); mend that, and run the same again to go on") from error
+
+
+def _read(file: Path, kind: type[T], *, without: tuple[str, ...] = ()) -> T | None:
+    """What a file holds; None if it is not there, or is damaged."""
+    if not file.exists():
+        return None
+    try:
+        return from_npz(file, kind, Sensitivity, MaskDesign, without=without)
+    except Exception as error:  # what NumPy raises for files that are broken is of many types
+        warn(f"{file} is damaged ({type(error).__name__}: {error}), and counts as not done.")
+        return None
 
 
 def _file_name(name: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int64
-from quantus.helpers.enums import EvaluationCategory
 from quantus.metrics.base import Metric
 from torch import Tensor, nn
 
@@ -157,14 +156,13 @@ class Evaluation:
         if isinstance(metric, SensitivityConsistency | DerivedMetric):
             data |= {"image_ids": self.image_ids, "custom_batch": self.custom_batch, "channel_first": True}
             data["explain_func"] = method.explain_func
+            data |= {} if self.softmax is None else {"softmax": self.softmax}
         else:
             data = copied(data)  # other metrics may change what they are given
             data |= {"seed": self.seed} if isinstance(metric, PerImage) else {}
             data |= {"channel_first": True} if isinstance(metric, PerImage | Metric) else {}
             data["explain_func"] = giving_arrays(method.explain_func)
-            data |= prediction_arguments(self.model, metric)
-        if self.softmax is not None and getattr(metric, "evaluation_category", None) is not EvaluationCategory.RANDOMISATION:
-            data["softmax"] = self.softmax  # those of randomisation take no predictions, or need probabilities
+            data |= prediction_arguments(self.model, metric, self.softmax)
         data |= {} if device.type == "cpu" else {"device": str(device)}
         return data | {"model": self.model}
 

@@ -109,17 +109,22 @@ class PerImage:
         return np.where(valid & np.isfinite(scores), scores, np.nan).tolist()
 
 
-def prediction_arguments(model: nn.Module, metric: Any) -> dict[str, Any]:
-    """Arguments by which a metric of Quantus that takes the softmax of scores takes the predictions of an adapted model."""
+def prediction_arguments(model: nn.Module, metric: Any, softmax: bool | None = None) -> dict[str, Any]:
+    """Arguments by which a metric of Quantus takes predictions: of an adapted model those that it is adapted to.
+
+    Parameters
+    ----------
+    softmax
+        Whether predictions are asked for; None for what the metric does by itself.
+    """
     metric = metric.metric if isinstance(metric, PerImage) else metric
-    if adapter_of(model).activation in ("softmax", "binary"):
-        return {}
     if getattr(metric, "evaluation_category", None) is EvaluationCategory.RANDOMISATION:  # the entropy is of the softmax
         return {}
-    softmax = inspect.signature(metric).parameters.get("softmax")
-    if softmax is None or softmax.default is not True:
-        return {}
-    return {"softmax": False, "model_predict_kwargs": {"activated": True}}
+    if adapter_of(model).activation not in ("softmax", "binary"):
+        parameter = inspect.signature(metric).parameters.get("softmax")
+        if parameter is not None and (parameter.default is True if softmax is None else softmax):
+            return {"softmax": False, "model_predict_kwargs": {"activated": True}}
+    return {} if softmax is None else {"softmax": softmax}
 
 
 def _attributions(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -48,35 +49,32 @@ class FolderRun:
 
     def __init__(self, path: Path, *, retry_failed: bool = False, timeout: float | None = None) -> None:
         self.path, self.retry_failed, self.timeout = path, retry_failed, timeout
-        try:
-            self.description = Description.from_json((path / RUN).read_text())
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"folder={str(path)!r} holds no {RUN}; pass the folder of a run") from error
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"folder={str(path)!r} cannot be read: {error}; pass another folder, or delete this one"
-            ) from error
+        self.description = _description(path)
         self.example = _example(path / EXAMPLE)
-        self._cells = path / CELLS / self.description.run
+        self._run = self.description.run
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What workers need: not the description, which grows with the number of images, nor the example."""
+        return {name: value for name, value in vars(self).items() if name not in ("description", "example")}
 
     def check(self) -> None:
         """Raise ValueError if another process has begun another run in the folder."""
         try:
-            run = FolderRun(self.path).description.run
+            run = _description(self.path).run
         except FileNotFoundError:
             run = None
-        if run != self.description.run:
+        if run != self._run:
             raise ValueError(f"folder={str(self.path)!r} was begun anew by another process, so that this one has stopped")
 
     def store(self, block: int) -> FolderStore:
         """The cells of a block."""
-        return FolderStore(self._cells / f"{block:06d}", retry_failed=self.retry_failed, timeout=self.timeout)
+        return FolderStore(self._folder(block), retry_failed=self.retry_failed, timeout=self.timeout)
 
     @contextmanager
     def lock(self, block: int, *, wait: bool) -> Iterator[None]:
         """For the time of its work on a block. It raises TimeoutError if another process has it, and `wait` is False."""
         self.check()
-        folder = self._cells / f"{block:06d}"
+        folder = self._folder(block)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=-1 if wait else 0):
             for file in folder.glob(f".*{BESIDE}"):
@@ -92,10 +90,23 @@ class FolderRun:
             return None
         return replace(probe, maps={name: probe.maps.get(name) for name in self.description.methods})
 
+    def _folder(self, block: int) -> Path:
+        return self.path / CELLS / self._run / f"{block:06d}"
+
 
 def n_cells_in(path: Path) -> int:
     """How many cells a folder has."""
     return len(list(path.glob(f"{CELLS}/*/*/* by *.npz")))
+
+
+def _description(path: Path) -> Description:
+    """What the run in a folder is of."""
+    try:
+        return Description.from_json((path / RUN).read_text())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"folder={str(path)!r} holds no {RUN}; pass the folder of a run") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"folder={str(path)!r} cannot be read: {error}; pass another folder, or delete this one") from error
 
 
 def _example(file: Path) -> Examples | None:

@@ -107,17 +107,8 @@ class Workload:
         blocks = blocks_of(numbers.tolist(), int(block_size))
         settings = {**parameters, "block_size": int(block_size)} | ({} if softmax is None else {"softmax": softmax})
         settings |= {} if adapter_of(model) is AS_IT_IS else {"adapt": adapter_of(model)}
-        objects, labels = (
-            _for_each_image("s_batch", s_batch, len(images)),
-            _for_each_image("custom_batch", custom_batch, len(images)),
-        )
-        if objects is not None and objects.ndim == images.ndim and not channel_first:
-            objects = np.moveaxis(objects, -1, 1)
-        if labels is not None and images.ndim > 2 and labels.shape[1:] != tuple(images.shape[2:]):
-            raise ValueError(
-                f"custom_batch of shape {labels.shape} must have a label for each position, {tuple(images.shape[2:])}"
-            )
-        return cls(model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings, objects, labels)
+        regions = _objects(s_batch, images, channel_first=channel_first), _labels(custom_batch, images)
+        return cls(model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings, *regions)
 
     @property
     def n_cells(self) -> int:
@@ -180,6 +171,21 @@ class Workload:
 
     def _images(self, places: list[int]) -> np.ndarray:
         return host_array(self.images[places])
+
+
+def _objects(s_batch: Any, images: Any, *, channel_first: bool) -> np.ndarray | None:
+    """Masks of objects, with their channels first if they have as many axes as the images."""
+    masks = _for_each_image("s_batch", s_batch, len(images))
+    has_channels_last = masks is not None and masks.ndim == images.ndim and not channel_first
+    return np.moveaxis(masks, -1, 1) if masks is not None and has_channels_last else masks
+
+
+def _labels(custom_batch: Any, images: Any) -> np.ndarray | None:
+    """Labels of features, one for each position of the images."""
+    labels, positions = _for_each_image("custom_batch", custom_batch, len(images)), tuple(images.shape[2:])
+    if labels is not None and images.ndim > 2 and labels.shape[1:] != positions:
+        raise ValueError(f"custom_batch of shape {labels.shape} must have a label for each position, {positions}")
+    return labels
 
 
 def _for_each_image(name: str, values: Any, n_images: int) -> np.ndarray | None:

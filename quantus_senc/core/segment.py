@@ -139,6 +139,14 @@ def default_n_segments(
     return affordable_segments(shape[2:], n_masks) if is_open and len(shape) > 3 else None
 
 
+def default_kwargs(
+    shape: tuple[int, ...], n_masks: int | str, segment_func: SegmentFunc, segment_func_kwargs: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """The keywords of a segmentation, with the number of superpixels where `default_n_segments` has one."""
+    n_segments = default_n_segments(shape, n_masks, segment_func, segment_func_kwargs)
+    return segment_func_kwargs if n_segments is None else {**(segment_func_kwargs or {}), "n_segments": n_segments}
+
+
 def _as_tensor(labels: Any) -> Tensor:
     if not hasattr(labels, "shape"):
         raise ValueError(f"segment_func returned {type(labels).__name__}, but must return an integer for each position")

@@ -75,6 +75,6 @@ class CaptumMethod:
 
 
 def _is_copy(model: nn.Module, other: nn.Module) -> bool:
-    """Whether two models have the same class and the same modules by name: a copy with other weights, or an adapted model."""
+    """Whether two models have the same class, adapter and modules by name: one may be a copy with other weights."""
     modules = [[(name, type(module)) for name, module in one.named_modules() if name] for one in (model, other)]
     return class_of(model) == class_of(other) and modules[0] == modules[1]

@@ -6,7 +6,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from quantus_senc.core.checks import check_integer, check_segment_func
-from quantus_senc.core.segment import SegmentFunc, default_n_segments, default_segment_func, segment
+from quantus_senc.core.segment import SegmentFunc, default_kwargs, default_segment_func, segment
 
 N_SAMPLES = 500  # as many as `compare` shows masks, so that both have the same features by default
 
@@ -17,9 +17,7 @@ def features_of(
     """The features of each input, by default those that data SenC takes for as many masks."""
     check_integer("n_samples", n_samples, 2, 2**31)
     check_segment_func(segment_func, segment_func_kwargs)
-    kwargs = dict(segment_func_kwargs or {})
-    if n_segments := default_n_segments(tuple(inputs.shape), n_samples, segment_func, kwargs):
-        kwargs["n_segments"] = n_segments
+    kwargs = default_kwargs(tuple(inputs.shape), n_samples, segment_func, segment_func_kwargs)
     return segment(inputs.detach().cpu(), segment_func or default_segment_func(inputs.ndim), kwargs).to(inputs.device)
 
 

@@ -21,7 +21,7 @@ from quantus_senc.core.mask_loop import MaskRun
 from quantus_senc.core.masks import keep_masks
 from quantus_senc.core.perturb import Baseline, baseline_values, eliminate
 from quantus_senc.core.record import Sensitivity
-from quantus_senc.core.segment import SegmentFunc, default_n_segments
+from quantus_senc.core.segment import SegmentFunc, default_kwargs, default_n_segments
 from quantus_senc.core.weight_table import KnownWeights
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.features import Features, differing_features, existing_features, label_features
@@ -172,22 +172,13 @@ class DataSensitivityConsistency(SensitivityConsistency):
 
     def fewer_features(self, shape: tuple[int, ...]) -> list[str]:
         """What to tell users if inputs of this shape (B, C, ...) have fewer features by default, since masks are few."""
-        n_segments = self._n_segments(shape)
+        n_segments = default_n_segments(shape, self.n_masks, self.segment_func, self.segment_func_kwargs)
         if n_segments is None:
             return []
         return [
             f"Images of {' x '.join(map(str, shape[2:]))} pixels have about {n_segments} superpixels, because n_masks="
             f"{self.n_masks!r} affords no more. segment_func_kwargs={{'n_segments': ...}} or another n_masks changes that."
         ]
-
-    def _n_segments(self, shape: tuple[int, ...]) -> int | None:
-        return default_n_segments(shape, self.n_masks, self.segment_func, self.segment_func_kwargs)
-
-    def _segment_func_kwargs(self, shape: tuple[int, ...]) -> dict[str, Any] | None:
-        n_segments = self._n_segments(shape)
-        return (
-            self.segment_func_kwargs if n_segments is None else {**(self.segment_func_kwargs or {}), "n_segments": n_segments}
-        )
 
     def with_estimator(self, estimator: str) -> "DataSensitivityConsistency":
         """The same metric with another estimator, which reads the weights of masks that this metric's last run has shown.
@@ -247,7 +238,8 @@ class DataSensitivityConsistency(SensitivityConsistency):
             labels = _labels(records).numpy()
         if labels is None:
             self._warn(self.fewer_features(images.x.shape))
-        features = label_features(images.x, labels, self.segment_func, self._segment_func_kwargs(images.x.shape))
+        kwargs = default_kwargs(images.x.shape, self.n_masks, self.segment_func, self.segment_func_kwargs)
+        features = label_features(images.x, labels, self.segment_func, kwargs)
         check_predictions(records, features)
         if records and self.perturb_baseline == "uniform":
             check_noise(records, self.seed, images.image_ids)

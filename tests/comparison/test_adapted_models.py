@@ -48,6 +48,9 @@ def test_metrics_of_quantus_take_the_predictions_that_a_model_is_adapted_to():
     np.testing.assert_allclose(scores, whole)
     softmaxed = compared(Returns(image_model(), scores_alone), metrics=["Pixel Flipping"]).scores["score"]
     assert (abs(scores - softmaxed) > 0.01).all()
+    asked, raw = (compared(adapted, metrics=["Pixel Flipping"], softmax=softmax).scores["score"] for softmax in (True, False))
+    np.testing.assert_array_equal(asked, scores)
+    assert (abs(scores - raw) > 0.01).all()
 
 
 def test_metrics_that_take_no_predictions_are_called_as_ever():

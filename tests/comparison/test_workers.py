@@ -3,12 +3,13 @@
 import pickle
 from concurrent.futures import BrokenExecutor
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from quantus_senc import compare
-from tests.comparison.test_runs import Counting, X, Y, assert_same, settings
+from tests.comparison.test_runs import Counting, Drawing, X, Y, assert_same, settings
 from tests.small_models import gradient, image_model
 
 pytestmark = pytest.mark.xdist_group("runs")
@@ -66,6 +67,16 @@ def test_an_engine_writes_to_a_folder(model, whole, tmp_path):
     Counting.n_samples = 0
     assert_same(compare(model, X, Y, executor=Engine(), folder=tmp_path, **settings()), whole)
     assert Counting.n_samples == 4  # two methods are tried twice
+
+
+def test_what_is_sent_does_not_grow_with_the_number_of_images(model, tmp_path):
+    sizes = []
+    for n in (2, 40):
+        engine = Engine()
+        x, y = np.repeat(X[:1], n, 0), np.repeat(Y[:1], n)
+        compare(model, x, y, executor=engine, folder=tmp_path / str(n), **settings(metrics={"drawn": Drawing()}))
+        sizes.append(len(pickle.dumps(engine.futures[0].arguments[0].run)))
+    assert sizes[1] - sizes[0] <= 2  # the names of the folders
 
 
 def test_threads_are_as_before(model):
