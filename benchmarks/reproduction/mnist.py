@@ -1,0 +1,25 @@
+"""Section 4.2.1 of the paper: ModelCNN on MNIST."""
+
+from typing import Any
+
+from benchmarks.reproduction.paper_tables import Study, paper_tables
+from benchmarks.reproduction.paper_tables import figure as figure
+from benchmarks.reproduction.setup import Setup
+
+STUDY = Study(
+    "mnist",
+    n_segments=15,
+    compactness=0.1,
+    layers=("conv1", "conv2", "fc1", "fc2"),
+    data_images=(64, 1000, 2),
+    data_masks=(1000, 5000, 60),
+    parameter_images=(16, 100, 2),
+    parameter_masks=(1000, 10_000, 520),
+)
+
+
+def run(setup: Setup) -> dict[str, Any]:
+    """Data SenC, top-1 and top-3 agreement, and parameter SenC of every layer."""
+    network = setup.network("mnist")
+    images = setup.test_images("mnist", setup.size(*STUDY.data_images), network.model)
+    return paper_tables(STUDY, setup, network.model, *images, network.accuracy)
