@@ -17,7 +17,7 @@ def rounded(value: float) -> float | None:
 
 
 def sample_values(sample: Sequence[float] | np.ndarray) -> dict[str, Any]:
-    """Number, mean, standard error of the mean, and standard deviation of the finite values."""
+    """Number, mean, standard error of the mean, and variance of the finite values."""
     values = np.asarray(sample, float)
     values = values[np.isfinite(values)]
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
@@ -26,12 +26,12 @@ def sample_values(sample: Sequence[float] | np.ndarray) -> dict[str, Any]:
         "n_images": len(values),
         "mean": rounded(mean),
         "error": rounded(deviation / max(len(values), 1) ** 0.5),
-        "deviation": rounded(deviation),
+        "variance": rounded(deviation**2),
     }
 
 
 def comparison_values(comparison: Comparison) -> dict[str, dict[str, dict[str, Any]]]:
-    """For each metric and method: number of images, mean, its standard error, the masks' part of it, and standard deviation.
+    """For each metric and method: number of images, mean, its standard error, the masks' part of it, and variance.
 
     Top-k agreements have the share of images with all k features in common, and with none, besides.
     """

@@ -1,0 +1,114 @@
+"""What the SenC paper says of its methods and image sets, and what our results say of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Values = dict[str, Any]
+Cell = dict[str, Any]
+YES, NO, PARTLY = "reproduced", "**not reproduced**", "in part"
+PAPER, REGRESSION = "SenC, paper", "SenC, regression"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Our figure, whether it agrees, and why if it does not."""
+
+    ours: str
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that can be tried, in the paper's figures, and how the values of an experiment judge it."""
+
+    experiment: str
+    text: str
+    judge: Callable[[Values], Judgement]
+
+
+def shown(cell: Cell, key: str = "mean") -> str:
+    """A number of a cell, with its error if it is the mean."""
+    if cell[key] is None:
+        return "undefined"
+    error = cell.get("error") if key == "mean" else None
+    return f"{cell[key]:.2f}" + (f" ± {error:.2f}" if error is not None else "")
+
+
+def listed(row: dict[str, Cell], names: list[str] | None = None, key: str = "mean") -> str:
+    """Methods and their numbers."""
+    return ", ".join(f"{name} {shown(row[name], key)}" for name in names or row)
+
+
+def informative(row: dict[str, Cell]) -> list[str]:
+    """The methods but random maps, the highest mean first."""
+    return sorted((name for name in row if name != "random"), key=lambda name: -_mean(row[name]))
+
+
+def _mean(cell: Cell) -> float:
+    return -2.0 if cell["mean"] is None else cell["mean"]
+
+
+def near(cell: Cell, paper: float) -> bool:
+    """Whether the mean is at most two standard errors from the paper's figure."""
+    return cell["mean"] is not None and abs(cell["mean"] - paper) <= 2 * cell["error"]
+
+
+def clearly_above(one: Cell, other: Cell) -> bool:
+    """Whether a mean exceeds another by more than two standard errors of the difference."""
+    if one["mean"] is None or other["mean"] is None:
+        return False
+    return one["mean"] - other["mean"] > 2 * (one["error"] ** 2 + other["error"] ** 2) ** 0.5
+
+
+def at_randoms_level(row: dict[str, Cell], name: str) -> bool:
+    """Whether a method is not clearly above random maps."""
+    return not clearly_above(row[name], row["random"])
+
+
+def verdict(holds: list[bool]) -> str:
+    """All of it, a part or nothing."""
+    return YES if all(holds) else PARTLY if any(holds) else NO
+
+
+def figure_is(part: str, metric: str, method: str, paper: float) -> Callable[[Values], Judgement]:
+    """A claim of one figure."""
+
+    def judge(values: Values) -> Judgement:
+        cell = values[part][metric][method]
+        other = values[part][metric.replace("paper", "regression")][method]
+        return Judgement(f"{shown(cell)} (regression {shown(other)})", verdict([near(cell, paper)]))
+
+    return judge
+
+
+def above(part: str, metric: str, names: list[str], bound: float) -> Callable[[Values], Judgement]:
+    """A claim that means exceed a figure."""
+
+    def judge(values: Values) -> Judgement:
+        row = values[part][metric]
+        return Judgement(listed(row, names), verdict([_mean(row[name]) > bound for name in names]))
+
+    return judge
+
+
+def best(part: str, metric: str, names: list[str]) -> Callable[[Values], Judgement]:
+    """A claim that these methods are the best of all, in any order."""
+
+    def judge(values: Values) -> Judgement:
+        order = informative(values[part][metric])
+        return Judgement(listed(values[part][metric], order), verdict([name in order[: len(names)] for name in names]))
+
+    return judge
+
+
+def as_random(part: str, metrics: list[str], names: list[str]) -> Callable[[Values], Judgement]:
+    """A claim that these methods do not exceed random maps."""
+
+    def judge(values: Values) -> Judgement:
+        rows = [values[part][metric] for metric in metrics]
+        ours = "; ".join(f"{metric}: {listed(row, [*names, 'random'])}" for metric, row in zip(metrics, rows, strict=True))
+        return Judgement(ours, verdict([at_randoms_level(row, name) for row in rows for name in names]))
+
+    return judge

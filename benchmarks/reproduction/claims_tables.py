@@ -1,0 +1,148 @@
+"""Claims of sections 4.2 and 4.3 of the paper."""
+
+from collections.abc import Callable
+
+from benchmarks.reproduction.claims import (
+    PAPER,
+    Claim,
+    Judgement,
+    Values,
+    above,
+    as_random,
+    best,
+    clearly_above,
+    figure_is,
+    informative,
+    listed,
+    shown,
+    verdict,
+)
+
+ALL = "all layers, paper"
+CONSISTENT = ["VB", "GB", "IG", "LRP", "DeepLift"]
+
+
+def _variance(values: Values) -> Judgement:
+    row = values["data"][PAPER]
+    others = [name for name in row if name not in ("Grad-CAM", "random")]
+    highest = all(row["Grad-CAM"]["variance"] > row[name]["variance"] for name in others)
+    return Judgement(f"Grad-CAM {shown(row['Grad-CAM'], 'variance')}; {listed(row, others, 'variance')}", verdict([highest]))
+
+
+def _random(values: Values) -> Judgement:
+    paper, regression = (values["data"][name]["random"] for name in (PAPER, "SenC, regression"))
+    ours = f"{shown(paper)} (regression {shown(regression)})"
+    reason = "Both sums share the noise of their masks, which correlates them whatever a method does. The regression has none."
+    zero = abs(paper["mean"]) <= 2 * paper["error"]
+    return Judgement(ours, verdict([zero]), "" if zero else reason)
+
+
+def _top_3(values: Values) -> Judgement:
+    row = values["data"]["Top-3"]
+    ours = f"all: {listed(row, CONSISTENT, 'all in common')}; none: {listed(row, CONSISTENT, 'none in common')}"
+    holds = [row[name]["all in common"] > 0.2 for name in CONSISTENT] + [
+        row[name]["none in common"] < 0.05 for name in CONSISTENT
+    ]
+    return Judgement(ours, verdict(holds))
+
+
+def _top_3_cifar(values: Values) -> Judgement:
+    row = values["data"]["Top-3"]
+    names = ["VB", "GB", "IG", "DeepLift"]
+    some = {name: 1 - row[name]["none in common"] > 0.6 for name in names}
+    best_of_all = max(row, key=lambda name: row[name]["mean"]) == "DeepLift"
+    return Judgement(
+        f"none: {listed(row, names, 'none in common')}; {listed(row, names)}", verdict([*some.values(), best_of_all])
+    )
+
+
+def _convolutions_above_dense(convolutions: list[str], dense: list[str]) -> Callable[[Values], Judgement]:
+    def judge(values: Values) -> Judgement:
+        holds, ours = [], []
+        for method in ("VB", "GB", "IG", "DeepLift"):
+            cells = {layer: values["parameter"][f"{layer}, paper"][method] for layer in [*convolutions, *dense]}
+            ours.append(f"{method}: " + ", ".join(f"`{layer}` {shown(cell)}" for layer, cell in cells.items()))
+            holds += [clearly_above(cells[one], cells[other]) for one in convolutions for other in dense]
+        return Judgement("; ".join(ours), verdict(holds))
+
+    return judge
+
+
+def _between(metric: str, names: list[str], low: float, high: float) -> Callable[[Values], Judgement]:
+    def judge(values: Values) -> Judgement:
+        row = values["parameter"][metric]
+        return Judgement(listed(row, names), verdict([low <= (row[name]["mean"] or 0.0) <= high for name in names]))
+
+    return judge
+
+
+def _worst(names: list[str], part: str) -> Callable[[Values], Judgement]:
+    def judge(values: Values) -> Judgement:
+        row = values[part]["data"][PAPER]
+        order = informative(row)
+        return Judgement(listed(row, order), verdict([name in order[-len(names) :] for name in names]))
+
+    return judge
+
+
+def _within(part: str, judge: Callable[[Values], Judgement]) -> Callable[[Values], Judgement]:
+    return lambda values: judge(values[part])
+
+
+def _gained_or_lost(values: Values) -> Judgement:
+    row = values["data"][PAPER]
+    return Judgement(listed(row), verdict([informative(row)[-1] == "VB"]))
+
+
+EFFICIENTNET, TRANSFORMER = "EfficientNet-Lite0, ImageNet", "transformer, GTSRB"
+CLAIMS = [
+    Claim("mnist", "MNIST, data SenC: all but Grad-CAM above 0.6", above("data", PAPER, CONSISTENT, 0.6)),
+    Claim("mnist", "LRP 0.609", figure_is("data", PAPER, "LRP", 0.609)),
+    Claim("mnist", "Grad-CAM varies most: variance 0.13", _variance),
+    Claim("mnist", "Random maps are expected at 0", _random),
+    Claim("mnist", "Top-1 agreement around 0.8, but for Grad-CAM", above("data", "Top-1", CONSISTENT, 0.7)),
+    Claim(
+        "mnist", "Top-3: all three in common in more than 0.2 of the images, none in less than 0.05, but for Grad-CAM", _top_3
+    ),
+    Claim("mnist", "Parameter SenC: GB 0.29", figure_is("parameter", ALL, "GB", 0.29)),
+    Claim("mnist", "IG 0.32", figure_is("parameter", ALL, "IG", 0.32)),
+    Claim("mnist", "Grad-CAM 0.14", figure_is("parameter", ALL, "Grad-CAM", 0.14)),
+    Claim("mnist", "VB, LRP and DeepLift 0.2 to 0.3", _between(ALL, ["VB", "LRP", "DeepLift"], 0.2, 0.3)),
+    Claim(
+        "mnist", "Convolutions far above fully connected layers", _convolutions_above_dense(["conv1", "conv2"], ["fc1", "fc2"])
+    ),
+    Claim("cifar10", "CIFAR-10, data SenC: LRP −0.012", figure_is("data", PAPER, "LRP", -0.012)),
+    Claim("cifar10", "Grad-CAM 0.052", figure_is("data", PAPER, "Grad-CAM", 0.052)),
+    Claim("cifar10", "DeepLift 0.351", figure_is("data", PAPER, "DeepLift", 0.351)),
+    Claim("cifar10", "DeepLift highest", best("data", PAPER, ["DeepLift"])),
+    Claim("cifar10", "LRP and Grad-CAM at random's level", as_random("data", [PAPER, "SenC, regression"], ["LRP", "Grad-CAM"])),
+    Claim("cifar10", "Top-3: VB, GB, IG, DeepLift share one or more in over 0.6 of the images; DeepLift best", _top_3_cifar),
+    Claim("cifar10", "Parameter SenC: DeepLift above 0.1", above("parameter", ALL, ["DeepLift"], 0.1)),
+    Claim("cifar10", "LRP at random's level", as_random("parameter", [ALL, "all layers, regression"], ["LRP"])),
+    Claim("cifar10", "IG and DeepLift best at conv1", best("parameter", "conv1, paper", ["IG", "DeepLift"])),
+    Claim("cifar10", "and at layer1.0.conv1", best("parameter", "layer1.0.conv1, paper", ["IG", "DeepLift"])),
+    Claim(
+        "cifar10",
+        "Convolutions above the fully connected layer",
+        _convolutions_above_dense(["conv1", "layer1.0.conv1"], ["fc"]),
+    ),
+    Claim("gtsrb", "GTSRB, data SenC: GB, IG and DeepLift best", best("data", PAPER, ["GB", "IG", "DeepLift"])),
+    Claim("gtsrb", "VB worst", _gained_or_lost),
+    Claim(
+        "gtsrb",
+        "Parameter SenC of the first two layers: VB, LRP, Grad-CAM at random's level",
+        as_random("parameter", ["0, regression", "3.body.0, regression"], ["VB", "LRP", "Grad-CAM"]),
+    ),
+    Claim("gtsrb", "IG and DeepLift better than these", best("parameter", "0, paper", ["IG", "DeepLift"])),
+    Claim(
+        "imagenet",
+        "ImageNet, data SenC: IG and Grad-CAM best (here EfficientNet-Lite0)",
+        _within(EFFICIENTNET, best("data", PAPER, ["IG", "Grad-CAM"])),
+    ),
+    Claim("imagenet", "VB, GB and DeepLift worst", _worst(["VB", "GB", "DeepLift"], EFFICIENTNET)),
+    Claim(
+        "imagenet",
+        "The same of a transformer (here a small one, GTSRB): IG and Grad-CAM best",
+        _within(TRANSFORMER, best("data", PAPER, ["IG", "Grad-CAM"])),
+    ),
+]

