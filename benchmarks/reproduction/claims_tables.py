@@ -139,7 +139,7 @@ CLAIMS = [
         "ImageNet, data SenC: IG and Grad-CAM best (here EfficientNet-Lite0)",
         _within(EFFICIENTNET, best("data", PAPER, ["IG", "Grad-CAM"])),
     ),
-    Claim("imagenet", "VB, GB and DeepLift worst", _worst(["VB", "GB", "DeepLift"], EFFICIENTNET)),
+    Claim("imagenet", "VB and DeepLift worst (GB does not apply)", _worst(["VB", "DeepLift"], EFFICIENTNET)),
     Claim(
         "imagenet",
         "The same of a transformer (here a small one, GTSRB): IG and Grad-CAM best",
