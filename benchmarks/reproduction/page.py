@@ -9,6 +9,7 @@ from benchmarks.reproduction.claims import Judgement
 from benchmarks.reproduction.claims_studies import CLAIMS as STUDY_CLAIMS
 from benchmarks.reproduction.claims_studies import RECOMMENDATIONS
 from benchmarks.reproduction.claims_tables import CLAIMS as TABLE_CLAIMS
+from benchmarks.reproduction.study_tables import TABLES
 
 TITLES = {
     "mnist": "MNIST, ModelCNN",
@@ -79,7 +80,8 @@ def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _experiment(name: str, result: Mapping[str, Any]) -> str:
     image = f"![{TITLES[name]}](results/{name}-{result['scale']}.png)"
-    return "\n".join([f"### {TITLES[name]}\n", image, "", *_blocks(result["values"], "")])
+    values = TABLES.get(name, dict)(result["values"])
+    return "\n".join([f"### {TITLES[name]}\n", image, "", *_blocks(values, "")])
 
 
 def _blocks(values: Mapping[str, Any], title: str) -> list[str]:

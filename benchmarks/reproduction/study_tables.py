@@ -1,0 +1,74 @@
+"""What the page shows of experiments 5 to 8: rows of cells, made of the values without a new number."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Values = Mapping[str, Any]
+CRITERIA = ("IAC minor", "IAC disruptive", "IEC minor", "IEC disruptive")
+
+
+def settings_tables(values: Values) -> dict[str, Any]:
+    """A table for each thing that is varied: a row for each setting and estimator, and the rank correlation of methods."""
+    tables: dict[str, Any] = {"settings": values["settings"]}
+    for varied, by_estimator in values.items():
+        if varied != "settings":
+            tables[varied] = {
+                f"{setting}, {estimator}": point["scores"] | _taus(point)
+                for estimator, points in by_estimator.items()
+                for setting, point in points.items()
+            }
+    return tables
+
+
+def _taus(point: Values) -> dict[str, Any]:
+    return {name: {"mean": tau["tau"], "error": tau["error"]} for name, tau in point.items() if name.startswith("tau")}
+
+
+def critique_tables(values: Values) -> dict[str, Any]:
+    """Scores, places of the controls, noise, scales and agreement."""
+    tables: dict[str, Any] = {"settings": values["settings"]}
+    for data, maps in values["maps"].items():
+        tables[f"{data}, scores"] = maps["scores"]
+        ranks = {name: {column: {"mean": cell["rank"]} for column, cell in row.items()} for name, row in maps["scores"].items()}
+        tables[f"{data}, ranks"] = ranks
+        tables[f"{data}, controls"] = maps["controls"]
+    tables |= {f"blurred noise, {name}": rows for name, rows in values["blurred noise"].items()}
+    for network, scales in values["activation scales"].items():
+        tables[f"activation scales, {network}"] = scales["correlations"]
+    for data, by_maps in values["agreement"].items():
+        tables |= {f"{data}, Kendall's tau, {maps}": rows for maps, rows in by_maps.items()}
+    return tables
+
+
+def meta_tables(values: Values) -> dict[str, Any]:
+    """A row for each metric: meta-consistency, and its criteria by what is perturbed."""
+    tables: dict[str, Any] = {"settings": values["settings"]}
+    for data, evaluated in values.items():
+        if data != "settings" and "metrics" in evaluated:
+            tables[f"{data}, meta-consistency"] = {name: _criteria(metric) for name, metric in evaluated["metrics"].items()}
+    return tables
+
+
+def _criteria(metric: Values) -> dict[str, Any]:
+    cells = {f"{place}, {name}": metric[place][name] for place in ("input", "model") for name in CRITERIA}
+    return {"MC": metric["MC"]} | cells
+
+
+def known_tables(values: Values) -> dict[str, Any]:
+    """Scores of each network's explanations, by all masks and by drawn ones; of layers; and what they depend on."""
+    tables: dict[str, Any] = {"settings": values["settings"], "shortcut": values["shortcut"]}
+    for part in ("limit", "regression, drawn masks", "paper's sums, drawn masks"):
+        tables[f"data SenC, {part}"] = {name: network[part]["scores"] for name, network in values["data SenC"].items()}
+    layers = {name: layer for name, layer in values["parameter SenC"].items() if isinstance(layer, Mapping)}
+    tables["parameter SenC"] = {name: layer["scores"] for name, layer in layers.items()}
+    for cause, settings in values["causes"].items():
+        tables[cause] = {setting: point["scores"] for setting, point in settings.items()}
+    return tables
+
+
+TABLES = {
+    "settings": settings_tables,
+    "critique": critique_tables,
+    "meta_evaluation": meta_tables,
+    "known_truth": known_tables,
+}
