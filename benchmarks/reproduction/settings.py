@@ -1,0 +1,155 @@
+"""Experiment 5: do the settings decide the scores and the ranking of methods?"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from benchmarks.reproduction.settings_figure import figure as figure
+from benchmarks.reproduction.settings_ranking import ranking_agreement
+from benchmarks.reproduction.settings_scores import (
+    CONTROL,
+    ESTIMATORS,
+    METHODS,
+    STEPS,
+    Explained,
+    Features,
+    Masks,
+    Scores,
+    scores,
+)
+from benchmarks.reproduction.setup import Setup
+from benchmarks.reproduction.values import rounded, sample_values
+
+RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+PAPER_RATE, PAPER_NUMBER = 0.8, 5000
+NUMBERS = (50, 200, 1000, PAPER_NUMBER, "all")
+USUAL = Features(n_segments=15, compactness=0.1)
+OTHERS = {  # what is varied besides, and by which name `Features` has it
+    "superpixels": ("n_segments", (8, 25, 40)),
+    "compactness": ("compactness", (0.01, 1.0, 10.0)),
+    "baseline": ("perturb_baseline", ("mean", "blur")),
+}
+
+
+def run(setup: Setup) -> dict[str, Any]:
+    """Data SenC of each method on MNIST while one setting is varied, and how the ranking of methods changes.
+
+    With the usual features, all masks of each image are run, once for all mask rates and numbers of masks: most superpixels are
+    black, and a mask of these changes nothing, so there are few hundred.
+
+    Parameters
+    ----------
+    setup
+        With the network "mnist".
+
+    Returns
+    -------
+    dict
+        By what is varied, estimator and setting: `scores` of each method, and `tau` of the ranking of methods with that of the
+        same estimator at the paper's mask rate and number of masks.
+    """
+    network = setup.network("mnist")
+    x, y = setup.test_images("mnist", setup.size(quick=60, full=1000, smoke=2), network.model)
+    few = setup.size(quick=200, full=PAPER_NUMBER, smoke=100)
+    methods = METHODS if setup.scale != "smoke" else {name: METHODS[name] for name in ("VB", "Grad-CAM", "random", *CONTROL)}
+    explained, masks = Explained(network.model, x, y, methods), _masks(setup.seed, few)
+    parts: dict[str, Scores] = {}
+
+    def add(name: str, features: Features, n_masks: int | str, others: Mapping[str, Masks]) -> None:
+        print(f"settings: {name}", flush=True)
+        first = Masks(PAPER_RATE, n_masks, setup.seed)
+        parts[name] = setup.part("settings", name, lambda: scores(explained, features, first, others))
+
+    add("usual", USUAL, "all", masks)
+    for varied, (parameter, values) in OTHERS.items():
+        for value in values[:1] if setup.scale == "smoke" else values:
+            add(f"{varied} {value}", replace(USUAL, **{parameter: value}), few, {"few": masks["few"]})
+    return {"settings": _settings(explained, network.accuracy, few, setup.seed)} | _curves(parts, setup.seed)
+
+
+def _masks(seed: int, few: int) -> dict[str, Masks]:
+    """How masks are drawn for the usual features, by name."""
+    rates = {f"rate {rate}": Masks(rate, PAPER_NUMBER, seed) for rate in RATES}
+    numbers = {f"{number} masks": Masks(PAPER_RATE, number, seed) for number in NUMBERS if number != PAPER_NUMBER}
+    others = {"few": Masks(PAPER_RATE, few, seed), "other masks": Masks(PAPER_RATE, PAPER_NUMBER, seed + 1)}
+    return rates | numbers | others
+
+
+def _settings(explained: Explained, accuracy: float, few: int, seed: int) -> dict[str, Any]:
+    return {
+        "data": "mnist",
+        "accuracy": rounded(accuracy),
+        "images": len(explained.x),
+        "explained class": "the predicted one",
+        "masks": {"mask rate and reference of tau": PAPER_NUMBER, "superpixels, compactness and baseline": few},
+        "mask rate": PAPER_RATE,
+        "superpixels": USUAL.n_segments,
+        "compactness": USUAL.compactness,
+        "baseline": USUAL.perturb_baseline,
+        "steps of IG": STEPS,
+        "methods in the ranking": _ranked(explained.methods),
+        "control": list(CONTROL),
+        "seed": seed,
+    }
+
+
+def _places() -> dict[str, dict[str, tuple[str, str]]]:
+    """By what is varied and by setting: the part and the name of the masks that have its scores."""
+    reference = f"rate {PAPER_RATE}"
+    places = {
+        "mask rate": {str(rate): ("usual", f"rate {rate}") for rate in RATES},
+        "reading of a mask rate of 0.8": {"eliminated": ("usual", reference), "kept": ("usual", "rate 0.2")},
+        "number of masks": {
+            str(number): ("usual", reference if number == PAPER_NUMBER else f"{number} masks") for number in NUMBERS
+        },
+        "seed of the masks": {"the same": ("usual", reference), "another": ("usual", "other masks")},
+    }
+    for varied, (parameter, values) in OTHERS.items():
+        own = getattr(USUAL, parameter)
+        ordered = [own, *values] if varied == "baseline" else sorted({own, *values})
+        places[varied] = {str(value): ("usual" if value == own else f"{varied} {value}", "few") for value in ordered}
+    return places
+
+
+def _curves(parts: Mapping[str, Scores], seed: int) -> dict[str, Any]:
+    """By what is varied and by estimator: what each setting gives."""
+    return {
+        varied: {
+            estimator: {
+                setting: _point(parts[part], parts["usual"], estimator, masks, seed)
+                for setting, (part, masks) in settings.items()
+                if part in parts
+            }
+            for estimator in ESTIMATORS
+        }
+        for varied, settings in _places().items()
+    }
+
+
+def _point(part: Scores, usual: Scores, estimator: str, masks: str, seed: int) -> dict[str, Any]:
+    """What one setting gives by one estimator."""
+    by_method = {method: _array(part, method, estimator, masks, "scores") for method in part}
+    errors = {method: _array(part, method, estimator, masks, "errors") for method in part}
+    ranked = np.stack([by_method[method] for method in _ranked(part)])
+    reference = np.stack([_array(usual, method, estimator, f"rate {PAPER_RATE}", "scores") for method in _ranked(part)])
+    return {
+        "scores": {method: sample_values(by_method[method]) | _mask_error(errors[method]) for method in part},
+        "tau": ranking_agreement(ranked, reference, seed),
+    }
+
+
+def _ranked(methods: Iterable[str]) -> list[str]:
+    return [method for method in methods if method not in CONTROL]
+
+
+def _array(part: Scores, method: str, estimator: str, masks: str, kind: str) -> Float64[np.ndarray, " images"]:
+    return np.asarray(part[method][estimator][masks][kind], dtype=float)
+
+
+def _mask_error(errors: Float64[np.ndarray, " images"]) -> dict[str, float | None]:
+    """The error of the mean that the masks make, if they are independent from image to image."""
+    known = errors[np.isfinite(errors)]
+    return {"mask_error": rounded(np.sqrt(np.square(known).sum()) / len(known)) if len(known) else None}
