@@ -32,7 +32,7 @@ class Features:
 
     n_segments: int
     compactness: float
-    perturb_baseline: float | str = 0.0
+    perturb_baseline: float | str = 0
 
 
 @dataclass(frozen=True)
