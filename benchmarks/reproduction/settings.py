@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,19 +56,21 @@ def run(setup: Setup) -> dict[str, Any]:
     x, y = setup.test_images("mnist", setup.size(quick=60, full=1000, smoke=2), network.model)
     few = setup.size(quick=200, full=PAPER_NUMBER, smoke=100)
     methods = METHODS if setup.scale != "smoke" else {name: METHODS[name] for name in ("VB", "Grad-CAM", "random", *CONTROL)}
-    explained, masks = Explained(network.model, x, y, methods), _masks(setup.seed, few)
-    parts: dict[str, Scores] = {}
+    explained, masks = Explained(network.model, x, y), _masks(setup.seed, few)
+    parts: dict[str, dict[str, Scores]] = {}
 
     def add(name: str, features: Features, n_masks: int | str, others: Mapping[str, Masks]) -> None:
-        print(f"settings: {name}", flush=True)
-        first = Masks(PAPER_RATE, n_masks, setup.seed)
-        parts[name] = setup.part("settings", name, lambda: scores(explained, features, first, others))
+        parts[name], first = {}, Masks(PAPER_RATE, n_masks, setup.seed)
+        for key, method in methods.items():
+            print(f"settings: {name}, {key}", flush=True)
+            compute = partial(scores, explained, method, features, first, others)
+            parts[name][key] = setup.part("settings", f"{name} {key}", compute)
 
     add("usual", USUAL, "all", masks)
     for varied, (parameter, values) in OTHERS.items():
         for value in values[:1] if setup.scale == "smoke" else values:
             add(f"{varied} {value}", replace(USUAL, **{parameter: value}), few, {"few": masks["few"]})
-    return {"settings": _settings(explained, network.accuracy, few, setup.seed)} | _curves(parts, setup.seed)
+    return {"settings": _settings(list(methods), len(x), network.accuracy, few, setup.seed)} | _curves(parts, setup.seed)
 
 
 def _masks(seed: int, few: int) -> dict[str, Masks]:
@@ -78,11 +81,11 @@ def _masks(seed: int, few: int) -> dict[str, Masks]:
     return rates | numbers | others
 
 
-def _settings(explained: Explained, accuracy: float, few: int, seed: int) -> dict[str, Any]:
+def _settings(methods: list[str], n_images: int, accuracy: float, few: int, seed: int) -> dict[str, Any]:
     return {
         "data": "mnist",
         "accuracy": rounded(accuracy),
-        "images": len(explained.x),
+        "images": n_images,
         "explained class": "the predicted one",
         "masks": {"mask rate and reference of tau": PAPER_NUMBER, "superpixels, compactness and baseline": few},
         "mask rate": PAPER_RATE,
@@ -90,7 +93,7 @@ def _settings(explained: Explained, accuracy: float, few: int, seed: int) -> dic
         "compactness": USUAL.compactness,
         "baseline": USUAL.perturb_baseline,
         "steps of IG": STEPS,
-        "methods in the ranking": _ranked(explained.methods),
+        "methods in the ranking": _ranked(methods),
         "control": list(CONTROL),
         "seed": seed,
     }
@@ -114,7 +117,7 @@ def _places() -> dict[str, dict[str, tuple[str, str]]]:
     return places
 
 
-def _curves(parts: Mapping[str, Scores], seed: int) -> dict[str, Any]:
+def _curves(parts: Mapping[str, Mapping[str, Scores]], seed: int) -> dict[str, Any]:
     """By what is varied and by estimator: what each setting gives."""
     return {
         varied: {
@@ -129,7 +132,7 @@ def _curves(parts: Mapping[str, Scores], seed: int) -> dict[str, Any]:
     }
 
 
-def _point(part: Scores, usual: Scores, estimator: str, masks: str, seed: int) -> dict[str, Any]:
+def _point(part: Mapping[str, Scores], usual: Mapping[str, Scores], estimator: str, masks: str, seed: int) -> dict[str, Any]:
     """What one setting gives by one estimator."""
     by_method = {method: _array(part, method, estimator, masks, "scores") for method in part}
     errors = {method: _array(part, method, estimator, masks, "errors") for method in part}
@@ -145,7 +148,7 @@ def _ranked(methods: Iterable[str]) -> list[str]:
     return [method for method in methods if method not in CONTROL]
 
 
-def _array(part: Scores, method: str, estimator: str, masks: str, kind: str) -> Float64[np.ndarray, " images"]:
+def _array(part: Mapping[str, Scores], method: str, estimator: str, masks: str, kind: str) -> Float64[np.ndarray, " images"]:
     return np.asarray(part[method][estimator][masks][kind], dtype=float)
 
 

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from benchmarks.reproduction.methods import BASELINE, PAPER_METHODS
 from benchmarks.reproduction.values import rounded
 from quantus_senc import DataSensitivityConsistency, Sensitivity
-from quantus_senc.comparison.named_methods import Method, named_methods
+from quantus_senc.comparison.named_methods import named_methods
 from quantus_senc.core.mask_loop import MaskRun, Unperturbed
 from quantus_senc.core.plan import Plan
 from quantus_senc.core.record import CONSTANT
@@ -21,9 +21,9 @@ ESTIMATORS = ("paper", "regression")
 STEPS = 5  # of Integrated Gradients, which would take more time than all other methods together with more
 CONTROL = {"fixed random": "fixed random"}  # one map for all inputs, which sees nothing and never changes
 METHODS: dict[str, Any] = PAPER_METHODS | {"IG": {"method": "IntegratedGradients", "n_steps": STEPS}} | BASELINE | CONTROL
-_ROUNDING = 1e-6  # of the weights of a mask, in single precision
+_ROUNDING = (16 * 2.0**-23, 160 * 2.0**-23)  # of the two weights of a mask: as `ExplainedModel.rounding` in single precision
 
-Scores = dict[str, dict[str, dict[str, dict[str, list[float | None]]]]]  # of images: by method, estimator, masks, and kind
+Scores = dict[str, dict[str, dict[str, list[float | None]]]]  # of images: by estimator, by masks, and "scores" or "errors"
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,22 @@ class Masks:
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """A network, images (B, C, H, W), the classes that are explained (B,), and by which methods."""
+    """A network, images (B, C, H, W), and the classes that are explained (B,)."""
 
     model: nn.Module
     x: Tensor
     y: Tensor
-    methods: Mapping[str, Any]
 
 
-def scores(explained: Explained, features: Features, first: Masks, others: Mapping[str, Masks]) -> Scores:
-    """Scores and standard errors of each image, by method, estimator and the name of how masks are drawn.
+def scores(explained: Explained, method: Any, features: Features, first: Masks, others: Mapping[str, Masks]) -> Scores:
+    """Scores and standard errors of each image, by estimator and the name of how masks are drawn.
 
     Parameters
     ----------
     explained
-        What is explained, and how.
+        What is explained.
+    method
+        How: as a value of `METHODS`.
     features
         What is masked.
     first
@@ -68,33 +69,21 @@ def scores(explained: Explained, features: Features, first: Masks, others: Mappi
     others
         The masks of the scores, by name.
     """
-    shared: dict[str, Any] = {}
-    values: Scores = {}
-    for name, method in named_methods(explained.methods).items():
-        metric = _run(explained, method, features, first, shared)
-        shared = metric.shared_arguments()
-        values[name] = {
-            estimator: {key: _values(reread(metric.sensitivities, masks, estimator)) for key, masks in others.items()}
-            for estimator in ESTIMATORS
-        }
-    return values
-
-
-def _run(
-    explained: Explained, method: Method, features: Features, masks: Masks, shared: Mapping[str, Any]
-) -> DataSensitivityConsistency:
     metric = DataSensitivityConsistency(
-        n_masks=masks.n_masks,
-        mask_rate=masks.mask_rate,
+        n_masks=first.n_masks,
+        mask_rate=first.mask_rate,
         estimator="regression",
         segment_func_kwargs={"n_segments": features.n_segments, "compactness": features.compactness},
         perturb_baseline=features.perturb_baseline,
-        seed=masks.seed,
+        seed=first.seed,
         disable_warnings=True,
     )
-    call = {"explain_func": method.explain_func, "explain_func_kwargs": method.explain_func_kwargs, **shared}
+    call = vars(*named_methods({"method": method}).values())
     metric(explained.model, explained.x, explained.y, **call)
-    return metric
+    return {
+        estimator: {name: _values(reread(metric.sensitivities, masks, estimator)) for name, masks in others.items()}
+        for estimator in ESTIMATORS
+    }
 
 
 def reread(records: list[Sensitivity], masks: Masks, estimator: str) -> list[Sensitivity]:
@@ -124,7 +113,7 @@ def reread(records: list[Sensitivity], masks: Masks, estimator: str) -> list[Sen
     unperturbed = Unperturbed(
         predictions=torch.ones(len(records), dtype=torch.float64),  # an upper bound is enough
         unranked=torch.tensor([record.undefined == CONSTANT for record in records]),
-        rounding=torch.full((2,), _ROUNDING, dtype=torch.float64),
+        rounding=torch.tensor(_ROUNDING, dtype=torch.float64),
         labels=torch.stack([record.labels for record in records]),
     )
     return MaskRun(plan, design, unperturbed, tqdm(disable=True), differing, known).records(_refuse)
