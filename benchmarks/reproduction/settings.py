@@ -24,7 +24,7 @@ from benchmarks.reproduction.settings_scores import (
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.values import rounded, sample_values
 
-RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+RATES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
 PAPER_RATE, PAPER_NUMBER = 0.8, 5000
 NUMBERS = (50, 200, 1000, PAPER_NUMBER, "all")
 USUAL = Features(n_segments=15, compactness=0.1)
@@ -54,9 +54,9 @@ def run(setup: Setup) -> dict[str, Any]:
     """
     network = setup.network("mnist")
     x, y = setup.test_images("mnist", setup.size(quick=60, full=1000, smoke=2), network.model)
-    few = setup.size(quick=200, full=PAPER_NUMBER, smoke=100)
+    few = setup.size(quick=200, full=PAPER_NUMBER, smoke=50)
     methods = METHODS if setup.scale != "smoke" else {name: METHODS[name] for name in ("VB", "Grad-CAM", "random", *CONTROL)}
-    explained, masks = Explained(network.model, x, y), _masks(setup.seed, few)
+    explained, masks = Explained(network.model, x, y), _masks(setup.seed)
     parts: dict[str, dict[str, Scores]] = {}
 
     def add(name: str, features: Features, n_masks: int | str, others: Mapping[str, Masks]) -> None:
@@ -69,16 +69,22 @@ def run(setup: Setup) -> dict[str, Any]:
     add("usual", USUAL, "all", masks)
     for varied, (parameter, values) in OTHERS.items():
         for value in values[:1] if setup.scale == "smoke" else values:
-            add(f"{varied} {value}", replace(USUAL, **{parameter: value}), few, {"few": masks["few"]})
-    return {"settings": _settings(list(methods), len(x), network.accuracy, few, setup.seed)} | _curves(parts, setup.seed)
+            add(f"{varied} {value}", replace(USUAL, **{parameter: value}), few, {_drawn(few): masks[_drawn(few)]})
+    return {"settings": _settings(list(methods), len(x), network.accuracy, few, setup.seed)} | _curves(
+        parts, _drawn(few), setup.seed
+    )
 
 
-def _masks(seed: int, few: int) -> dict[str, Masks]:
+def _drawn(number: int | str) -> str:
+    """The name of so many masks at the paper's rate."""
+    return f"rate {PAPER_RATE}" if number == PAPER_NUMBER else f"{number} masks"
+
+
+def _masks(seed: int) -> dict[str, Masks]:
     """How masks are drawn for the usual features, by name."""
     rates = {f"rate {rate}": Masks(rate, PAPER_NUMBER, seed) for rate in RATES}
-    numbers = {f"{number} masks": Masks(PAPER_RATE, number, seed) for number in NUMBERS if number != PAPER_NUMBER}
-    others = {"few": Masks(PAPER_RATE, few, seed), "other masks": Masks(PAPER_RATE, PAPER_NUMBER, seed + 1)}
-    return rates | numbers | others
+    numbers = {_drawn(number): Masks(PAPER_RATE, number, seed) for number in NUMBERS}
+    return rates | numbers | {"other masks": Masks(PAPER_RATE, PAPER_NUMBER, seed + 1)}
 
 
 def _settings(methods: list[str], n_images: int, accuracy: float, few: int, seed: int) -> dict[str, Any]:
@@ -99,25 +105,23 @@ def _settings(methods: list[str], n_images: int, accuracy: float, few: int, seed
     }
 
 
-def _places() -> dict[str, dict[str, tuple[str, str]]]:
+def _places(few: str) -> dict[str, dict[str, tuple[str, str]]]:
     """By what is varied and by setting: the part and the name of the masks that have its scores."""
-    reference = f"rate {PAPER_RATE}"
+    reference = _drawn(PAPER_NUMBER)
     places = {
         "mask rate": {str(rate): ("usual", f"rate {rate}") for rate in RATES},
         "reading of a mask rate of 0.8": {"eliminated": ("usual", reference), "kept": ("usual", "rate 0.2")},
-        "number of masks": {
-            str(number): ("usual", reference if number == PAPER_NUMBER else f"{number} masks") for number in NUMBERS
-        },
+        "number of masks": {str(number): ("usual", _drawn(number)) for number in NUMBERS},
         "seed of the masks": {"the same": ("usual", reference), "another": ("usual", "other masks")},
     }
     for varied, (parameter, values) in OTHERS.items():
         own = getattr(USUAL, parameter)
         ordered = [own, *values] if varied == "baseline" else sorted({own, *values})
-        places[varied] = {str(value): ("usual" if value == own else f"{varied} {value}", "few") for value in ordered}
+        places[varied] = {str(value): ("usual" if value == own else f"{varied} {value}", few) for value in ordered}
     return places
 
 
-def _curves(parts: Mapping[str, Mapping[str, Scores]], seed: int) -> dict[str, Any]:
+def _curves(parts: Mapping[str, Mapping[str, Scores]], few: str, seed: int) -> dict[str, Any]:
     """By what is varied and by estimator: what each setting gives."""
     return {
         varied: {
@@ -128,7 +132,7 @@ def _curves(parts: Mapping[str, Mapping[str, Scores]], seed: int) -> dict[str, A
             }
             for estimator in ESTIMATORS
         }
-        for varied, settings in _places().items()
+        for varied, settings in _places(few).items()
     }
 
 
@@ -137,7 +141,7 @@ def _point(part: Mapping[str, Scores], usual: Mapping[str, Scores], estimator: s
     by_method = {method: _array(part, method, estimator, masks, "scores") for method in part}
     errors = {method: _array(part, method, estimator, masks, "errors") for method in part}
     ranked = np.stack([by_method[method] for method in _ranked(part)])
-    reference = np.stack([_array(usual, method, estimator, f"rate {PAPER_RATE}", "scores") for method in _ranked(part)])
+    reference = np.stack([_array(usual, method, estimator, _drawn(PAPER_NUMBER), "scores") for method in _ranked(part)])
     return {
         "scores": {method: sample_values(by_method[method]) | _mask_error(errors[method]) for method in part},
         "tau": ranking_agreement(ranked, reference, seed),
