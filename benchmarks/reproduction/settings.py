@@ -56,7 +56,7 @@ def run(setup: Setup) -> dict[str, Any]:
     x, y = setup.test_images("mnist", setup.size(quick=60, full=1000, smoke=2), network.model)
     few = setup.size(quick=200, full=PAPER_NUMBER, smoke=50)
     methods = METHODS if setup.scale != "smoke" else {name: METHODS[name] for name in ("VB", "Grad-CAM", "random", *CONTROL)}
-    explained, masks = Explained(network.model, x, y), _masks(setup.seed)
+    explained, masks, few_masks = Explained(network.model, x, y), _masks(setup.seed), _drawn(few)
     parts: dict[str, dict[str, Scores]] = {}
 
     def add(name: str, features: Features, n_masks: int | str, others: Mapping[str, Masks]) -> None:
