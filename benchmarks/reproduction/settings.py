@@ -29,8 +29,8 @@ PAPER_RATE, PAPER_NUMBER = 0.8, 5000
 NUMBERS = (50, 200, 1000, PAPER_NUMBER, "all")
 USUAL = Features(n_segments=15, compactness=0.1)
 OTHERS = {  # what is varied besides, and by which name `Features` has it
-    "superpixels": ("n_segments", (8, 25, 40)),
     "compactness": ("compactness", (0.01, 1.0, 10.0)),
+    "superpixels": ("n_segments", (8, 25, 40)),
     "baseline": ("perturb_baseline", ("mean", "blur")),
 }
 
@@ -69,10 +69,9 @@ def run(setup: Setup) -> dict[str, Any]:
     add("usual", USUAL, "all", masks)
     for varied, (parameter, values) in OTHERS.items():
         for value in values[:1] if setup.scale == "smoke" else values:
-            add(f"{varied} {value}", replace(USUAL, **{parameter: value}), few, {_drawn(few): masks[_drawn(few)]})
-    return {"settings": _settings(list(methods), len(x), network.accuracy, few, setup.seed)} | _curves(
-        parts, _drawn(few), setup.seed
-    )
+            add(f"{varied} {value}", replace(USUAL, **{parameter: value}), few, {few_masks: masks[few_masks]})
+    settings = _settings(list(methods), len(x), network.accuracy, few, setup.seed)
+    return {"settings": settings} | _curves(parts, few_masks, setup.seed)
 
 
 def _drawn(number: int | str) -> str:
