@@ -49,8 +49,9 @@ def run(setup: Setup) -> dict[str, Any]:
     Returns
     -------
     dict
-        By what is varied, estimator and setting: `scores` of each method, and `tau` of the ranking of methods with that of the
-        same estimator at the paper's mask rate and number of masks.
+        By what is varied, estimator and setting: `scores` of each method; `tau` of the ranking of methods with that of the same
+        estimator at the paper's mask rate and number of masks; and `tau to all masks`, with that of all masks at this rate,
+        which is the same by both estimators.
     """
     network = setup.network("mnist")
     x, y = setup.test_images("mnist", setup.size(quick=60, full=1000, smoke=2), network.model)
@@ -137,14 +138,17 @@ def _curves(parts: Mapping[str, Mapping[str, Scores]], few: str, seed: int) -> d
 
 def _point(part: Mapping[str, Scores], usual: Mapping[str, Scores], estimator: str, masks: str, seed: int) -> dict[str, Any]:
     """What one setting gives by one estimator."""
-    by_method = {method: _array(part, method, estimator, masks, "scores") for method in part}
-    errors = {method: _array(part, method, estimator, masks, "errors") for method in part}
-    ranked = np.stack([by_method[method] for method in _ranked(part)])
-    reference = np.stack([_array(usual, method, estimator, _drawn(PAPER_NUMBER), "scores") for method in _ranked(part)])
-    return {
-        "scores": {method: sample_values(by_method[method]) | _mask_error(errors[method]) for method in part},
-        "tau": ranking_agreement(ranked, reference, seed),
+    values = {
+        method: sample_values(_array(part, method, estimator, masks, "scores"))
+        | _mask_error(_array(part, method, estimator, masks, "errors"))
+        for method in part
     }
+    ranked, paper, limit = (
+        np.stack([_array(scores_of, method, estimator, name, "scores") for method in _ranked(part)])
+        for scores_of, name in ((part, masks), (usual, _drawn(PAPER_NUMBER)), (usual, _drawn("all")))
+    )
+    taus = {"tau": ranking_agreement(ranked, paper, seed), "tau to all masks": ranking_agreement(ranked, limit, seed)}
+    return {"scores": values} | taus
 
 
 def _ranked(methods: Iterable[str]) -> list[str]:

@@ -109,13 +109,16 @@ def setup(tmp_path, monkeypatch):
 
 def test_smoke(setup, monkeypatch):
     monkeypatch.setattr(settings, "RATES", (0.2, 0.8))
-    monkeypatch.setattr(settings, "NUMBERS", (50, 5000))
+    monkeypatch.setattr(settings, "NUMBERS", (50, 5000, "all"))
     values = settings.run(setup)
     assert next(iter(values)) == "settings"
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     at_reference = values["mask rate"]["paper"]["0.8"]
     assert at_reference["tau"]["tau"] == 1.0  # with itself
     assert values["number of masks"]["paper"]["5000"] == at_reference
+    limits = [values["number of masks"][estimator]["all"]["scores"]["VB"]["mean"] for estimator in ("paper", "regression")]
+    assert limits[0] == limits[1]  # all masks rank features alike by both estimators
+    assert values["number of masks"]["paper"]["all"]["tau to all masks"]["tau"] == 1.0
     assert values["reading of a mask rate of 0.8"]["paper"]["kept"] == values["mask rate"]["paper"]["0.2"]
     assert values["number of masks"]["regression"]["50"]["scores"]["fixed random"]["mean"] is None  # a map that never changes
     assert values["superpixels"]["paper"]["15"] == values["compactness"]["paper"]["0.1"] == values["baseline"]["paper"]["0"]
