@@ -1,0 +1,137 @@
+"""Binder et al., first and fourth question: ranks of explanation methods and of uninformative maps, and how metrics agree."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import quantus
+
+from benchmarks.reproduction.methods import PAPER_METHODS
+from benchmarks.reproduction.setup import Setup
+from benchmarks.reproduction.values import comparison_values, rounded
+from quantus_senc import Comparison, ParameterSensitivityConsistency, compare
+from quantus_senc.comparison.quantus_corrections import rank_similarity, scaled
+from quantus_senc.comparison.quantus_per_image import PerImage
+
+WIDTHS = (1.0, 2.0, 4.0, 6.0, 9.0)  # standard deviations of the blur, in pixels
+CONTROLS: dict[str, Any] = {
+    "random": "random",
+    "fixed random": "fixed random",
+    **{f"blurred noise {width:g}": {"method": "blurred noise", "width": width} for width in WIDTHS},
+    "Sobel": "Sobel",
+    "blob": "blob",
+}
+SMOKE_MAPS = ("VB", "IG", "Grad-CAM", "random", "blob")
+BY_NAME = ("Smooth MPRT", "Efficient MPRT", "Random Logit", "Faithfulness Correlation", "Pixel Flipping")
+MOST_MASKS, TOLERANCE = 5, 0.2  # of Parameter SenC: times the masks of data SenC, and the error of a score that is enough
+
+
+class CascadeMPRT(quantus.MPRT):
+    """Quantus's MPRT with the mean over the networks of the cascade.
+
+    The last network of both cascades is the same one, with all weights random, so that their last correlations are equal.
+    Quantus's mean has the correlation 1 of the original network in it.
+    """
+
+    def recompute_average_correlation_per_sample(self) -> list[float]:
+        """The mean of each image, over all networks but the original one."""
+        layers = [scores for name, scores in self.evaluation_scores.items() if name != "original"]
+        return np.mean(layers, axis=0).tolist()
+
+
+def cascade_mprt(layer_order: str, seed: int) -> PerImage:
+    """MPRT over a cascade, "top_down" or "bottom_up": the mean Spearman's rho of a map before and after."""
+    metric = CascadeMPRT(
+        rank_similarity,
+        layer_order,
+        return_average_correlation=True,
+        normalise_func=scaled,
+        disable_warnings=True,
+    )
+    return PerImage(metric, seed=seed)
+
+
+def scored_maps(setup: Setup, data: str, *, n_images: int, n_masks: int, **segmentation: Any) -> Comparison:
+    """The paper's six methods and the controls, by all metrics; a few of them to see that it runs."""
+    maps = PAPER_METHODS | CONTROLS
+    methods = {name: maps[name] for name in SMOKE_MAPS} if setup.scale == "smoke" else maps
+    model = setup.network(data).model
+    x, y = setup.test_images(data, n_images, model)
+    return compare(
+        model,
+        x,
+        y,
+        methods=methods,
+        metrics={
+            "MPRT top-down": cascade_mprt("top_down", setup.seed),
+            "MPRT bottom-up": cascade_mprt("bottom_up", setup.seed),
+            **{name: name for name in (*BY_NAME, "SenC (regression)", "SenC")},
+            "Parameter SenC": ParameterSensitivityConsistency(
+                estimator="regression",
+                layers="first_conv",
+                n_masks=MOST_MASKS * n_masks,
+                tolerance=TOLERANCE,
+                seed=setup.seed,
+                disable_warnings=True,
+            ),
+        },
+        n_masks=n_masks,
+        seed=setup.seed,
+        segment_func_kwargs=segmentation,
+        folder=setup.folder("critique", data),
+    )
+
+
+def rank_values(comparison: Comparison) -> dict[str, Any]:
+    """Scores with their ranks, and for each metric the place of the controls among the methods."""
+    ranks = comparison.table("rank")
+    scores = comparison_values(comparison)
+    for metric, by_method in scores.items():
+        for method, cell in by_method.items():
+            cell["rank"] = rounded(ranks.loc[metric, method])
+    return {"scores": scores, "controls": {metric: control_places(ranks.loc[metric]) for metric in ranks.index}}
+
+
+def control_places(ranks: pd.Series) -> dict[str, Any]:
+    """Where the controls stand among all maps by one metric.
+
+    Parameters
+    ----------
+    ranks
+        By the name of the map, 1 for the best; NaN for a map without a score.
+
+    Returns
+    -------
+    dict
+        "mean rank of controls" is to be compared with "mean rank by chance", the mean over all maps that have a rank.
+    """
+    ranked = ranks.dropna()
+    is_control = ranked.index.isin(list(CONTROLS))
+    controls, methods = ranked[is_control], ranked[~is_control]
+    return {
+        "ranked maps": len(ranked),
+        "controls without a score": [name for name in CONTROLS if name in ranks.index and name not in ranked.index],
+        "best control": str(controls.idxmin()) if len(controls) else None,
+        "best rank of a control": rounded(controls.min()),
+        "methods below the best control": int((methods > controls.min()).sum()),
+        "mean rank of controls": rounded(controls.mean()),
+        "mean rank by chance": rounded(ranked.mean()),
+    }
+
+
+def agreement_values(comparison: Comparison) -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
+    """Kendall's tau-b of every two metrics with its 95 % interval: of all maps, and of the explanation methods alone."""
+    of_methods = Comparison(
+        comparison.scores[comparison.scores["method"].isin(list(PAPER_METHODS))].reset_index(drop=True),
+        comparison.metrics,
+        comparison.settings | {"controls": []},
+    )
+    return {"all maps": _taus(comparison), "the six methods": _taus(of_methods)}
+
+
+def _taus(comparison: Comparison) -> dict[str, dict[str, dict[str, float | None]]]:
+    taus: dict[str, dict[str, dict[str, float | None]]] = {}
+    for row in comparison.agreement().to_dict("records"):
+        values = {key: rounded(row[key]) for key in ("tau", "low", "high")} | {"n_methods": row["n_methods"]}
+        taus.setdefault(row["metric_a"], {})[row["metric_b"]] = values
+    return taus

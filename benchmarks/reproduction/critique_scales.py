@@ -1,0 +1,209 @@
+"""Binder et al., third question: do scales of activations survive when the weights are drawn anew?
+
+Three questions at each depth, all of the channels of one layer's output:
+
+- Top-down, all weights above the layer are random. The activations are unchanged. Do channels with large activations still
+  contribute much to the output? This is the claim.
+- Top-down, the weights of the layer itself are random, too. Do its channels keep their scale? Only what a shortcut carries
+  past the random weights can keep it.
+- Bottom-up, the weights of the layer and of all below it are random. Nothing of the trained network reaches it.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from benchmarks.reproduction.values import rounded
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """What each channel of a layer's output does, by image (N, C).
+
+    Attributes
+    ----------
+    activation
+        Mean over the positions of its magnitude.
+    gradient
+        Mean over the positions of the magnitude of the gradient of the explained logit.
+    contribution
+        Magnitude of the sum over the positions of activation times gradient.
+    removal
+        Magnitude of the change of the explained logit if the channel is set to 0.
+    """
+
+    activation: np.ndarray
+    gradient: np.ndarray
+    contribution: np.ndarray
+    removal: np.ndarray
+
+
+def scale_values(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor, n_draws: int, seed: int) -> dict[str, Any]:
+    """Correlations over channels, by layer: means over the images, and then mean and standard error over draws of weights.
+
+    Parameters
+    ----------
+    layers
+        Names of the modules whose output is looked at, from the input to the output.
+    x, y
+        Images (N, C, H, W), and the classes whose logit is explained (N,).
+    n_draws
+        How many times the weights are drawn.
+    seed
+        Of the first draw.
+    """
+    model, x = copy.deepcopy(model).double().requires_grad_(False), x.double()
+    return {layer: _layer_values(model, layers, layer, x, y, range(seed, seed + n_draws)) for layer in layers}
+
+
+def _layer_values(
+    model: nn.Module, layers: Sequence[str], layer: str, x: Tensor, y: Tensor, seeds: Sequence[int]
+) -> dict[str, Any]:
+    before = channels(model, layer, x, y)
+    below, itself, above = parts(model, layers, layer)
+    shuffle = np.random.default_rng(seeds[0]).permutation(before.activation.shape[1])
+    draws: dict[str, list[float]] = {}
+    for seed in seeds:
+        after = channels(randomised(model, above, seed), layer, x, y)
+        top_down = activations(randomised(model, itself + above, seed), layer, x)
+        bottom_up = activations(randomised(model, below + itself, seed), layer, x)
+        for name, value in _correlations(before, after, top_down, bottom_up, shuffle).items():
+            draws.setdefault(name, []).append(value)
+    return {
+        "channels": before.activation.shape[1],
+        "share of silent channels": rounded((before.activation == 0).mean()),
+        "activation and contribution, trained": rounded(correlation(before.activation, before.contribution)),
+        "activation and removal, trained": rounded(correlation(before.activation, before.removal)),
+        **{name: over_draws(values) for name, values in draws.items()},
+    }
+
+
+def _correlations(
+    before: Channels, after: Channels, top_down: np.ndarray, bottom_up: np.ndarray, shuffle: np.ndarray
+) -> dict[str, float]:
+    """Of one draw. Silent channels, with activation 0, contribute 0 whatever the weights are, and are left out of the first."""
+    audible = before.activation > 0
+    return {
+        "random above: activation and contribution": correlation(before.activation, after.contribution, audible),
+        "random above: activation and removal": correlation(before.activation, after.removal, audible),
+        "random above: contribution before and after": correlation(before.contribution, after.contribution, audible),
+        "random above: removal before and after": correlation(before.removal, after.removal, audible),
+        "random above: gradient before and after": correlation(before.gradient, after.gradient, audible),
+        "random above: activation of shuffled channels and contribution": correlation(
+            before.activation[:, shuffle], after.contribution, audible[:, shuffle] & audible
+        ),
+        "random above, all channels: activation and contribution": correlation(before.activation, after.contribution),
+        "random layer and above: activation before and after": correlation(before.activation, top_down),
+        "random layer and below: activation before and after": correlation(before.activation, bottom_up),
+    }
+
+
+def channels(model: nn.Module, layer: str, x: Tensor, y: Tensor) -> Channels:
+    """What each channel of a layer's output does. Everything above the layer must read this output alone."""
+    with _replacing(model, layer, lambda out: out.detach().requires_grad_()) as outputs:
+        logits = model(x).gather(1, y[:, None])[:, 0]
+        (gradient,) = torch.autograd.grad(logits.sum(), outputs[0])
+    activation, gradient = (part.detach().reshape(*part.shape[:2], -1) for part in (outputs[0], gradient))
+    return Channels(
+        activation=activation.abs().mean(-1).numpy(),
+        gradient=gradient.abs().mean(-1).numpy(),
+        contribution=(activation * gradient).sum(-1).abs().numpy(),
+        removal=(_without_each(model, layer, activation.shape[1], x, y) - logits.detach()).abs().T.numpy(),
+    )
+
+
+@torch.no_grad()
+def activations(model: nn.Module, layer: str, x: Tensor) -> np.ndarray:
+    """Mean over the positions of the magnitude of a layer's output, by image and channel (N, C)."""
+    with _replacing(model, layer, lambda out: out) as outputs:
+        model(x)
+    return outputs[0].reshape(*outputs[0].shape[:2], -1).abs().mean(-1).numpy()
+
+
+@torch.no_grad()
+def _without_each(model: nn.Module, layer: str, n_channels: int, x: Tensor, y: Tensor) -> Tensor:
+    """The explained logits (C, N) with one channel of the layer set to 0. The layers below run once for all channels."""
+    keep = (1 - torch.eye(n_channels, dtype=x.dtype)).repeat_interleave(len(x), 0)
+
+    def each(out: Tensor) -> Tensor:
+        return out.repeat(n_channels, *[1] * (out.ndim - 1)) * keep.view(*keep.shape, *[1] * (out.ndim - 2))
+
+    with _replacing(model, layer, each):
+        return model(x).gather(1, y.repeat(n_channels)[:, None]).view(n_channels, -1)
+
+
+@contextmanager
+def _replacing(model: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[list[Tensor]]:
+    """The output of a layer is changed inside; yields a list that gets what replaced it."""
+    outputs: list[Tensor] = []
+
+    def hook(module: nn.Module, args: Any, out: Tensor) -> Tensor:
+        outputs.append(change(out))
+        return outputs[-1]
+
+    handle = model.get_submodule(layer).register_forward_hook(hook)
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+def parts(model: nn.Module, layers: Sequence[str], layer: str) -> tuple[list[str], list[str], list[str]]:
+    """Names of the modules with weights below a layer, of it, and above it. Modules stand in the order of the forward pass.
+
+    A layer reaches from the end of the one before it to its own end.
+    """
+    names = [name for name, _ in model.named_modules()]
+
+    def end(of: str) -> int:
+        return max(place for place, name in enumerate(names) if name == of or name.startswith(f"{of}."))
+
+    index = layers.index(layer)
+    start, stop = end(layers[index - 1]) if index else -1, end(layer)
+    with_weights = [(place, name) for place, name in enumerate(names) if _resets(model.get_submodule(name))]
+    return (
+        [name for place, name in with_weights if place <= start],
+        [name for place, name in with_weights if start < place <= stop],
+        [name for place, name in with_weights if place > stop],
+    )
+
+
+def randomised(model: nn.Module, names: Sequence[str], seed: int) -> nn.Module:
+    """A copy in which these modules are as before training: MPRT's randomisation, but no two modules get the same numbers."""
+    changed = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name in names:
+            changed.get_submodule(name).reset_parameters()
+    return changed
+
+
+def _resets(module: nn.Module) -> bool:
+    return hasattr(module, "reset_parameters")
+
+
+def correlation(a: np.ndarray, b: np.ndarray, keep: np.ndarray | None = None) -> float:
+    """Mean over the images of Spearman's rho over the channels (N, C), or over those to keep."""
+    keep = np.ones_like(a, bool) if keep is None else keep
+    values = [_spearman(first[kept], second[kept]) for first, second, kept in zip(a, b, keep, strict=True)]
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def over_draws(values: Sequence[float]) -> dict[str, Any]:
+    """Mean over draws of weights, its standard error, and how many draws have a value."""
+    finite = np.array([value for value in values if np.isfinite(value)])
+    error = finite.std(ddof=1) / len(finite) ** 0.5 if len(finite) > 1 else float("nan")
+    return {"draws": len(finite), "mean": rounded(finite.mean() if len(finite) else float("nan")), "error": rounded(error)}
