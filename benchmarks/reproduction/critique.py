@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.reproduction.critique_figure import figure as figure
 from benchmarks.reproduction.critique_noise import noise_curve
-from benchmarks.reproduction.critique_ranks import agreement_values, rank_values, scored_maps
+from benchmarks.reproduction.critique_ranks import MOST_MASKS, TOLERANCE, WIDTHS, agreement_values, rank_values, scored_maps
 from benchmarks.reproduction.critique_scales import scale_values
 from benchmarks.reproduction.setup import Setup
 
@@ -22,7 +22,7 @@ DEPTHS = {"mnist": ("relu1", "relu2", "relu3"), "gtsrb_shortcuts": BLOCKS, "gtsr
 
 def run(setup: Setup) -> dict[str, Any]:
     """The four questions: "maps", "blurred noise", "activation scales", and "agreement" of the metrics."""
-    n_images, n_masks = setup.size(64, 512, 2), setup.size(300, 2000, 20)
+    n_images, n_masks = setup.size(64, 512, 2), setup.size(450, 2000, 20)
     n_channel_images, n_draws = setup.size(12, 64, 2), setup.size(8, 30, 1)
     maps = scored_maps(setup, "mnist", n_images=n_images, n_masks=n_masks, **SEGMENTS["mnist"])
     return {
@@ -32,6 +32,8 @@ def run(setup: Setup) -> dict[str, Any]:
             "masks": n_masks,
             "mask rate": 0.8,
             "superpixels": SEGMENTS["mnist"],
+            "Parameter SenC": {"layer": "conv1", "masks at most": MOST_MASKS * n_masks, "error of an image": TOLERANCE},
+            "blurred noise in pixels": WIDTHS,
             "activation scales": {"images": n_channel_images, "draws of the weights": n_draws},
         },
         "maps": {"mnist": rank_values(maps)},

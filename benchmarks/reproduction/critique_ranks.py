@@ -1,5 +1,6 @@
 """Binder et al., first and fourth question: ranks of explanation methods and of uninformative maps, and how metrics agree."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ CONTROLS: dict[str, Any] = {
     "Sobel": "Sobel",
     "blob": "blob",
 }
-SMOKE_MAPS = ("VB", "IG", "Grad-CAM", "random", "blob")
+SMOKE_MAPS = ("VB", "Grad-CAM", "random", "blob")
 BY_NAME = ("Smooth MPRT", "Efficient MPRT", "Random Logit", "Faithfulness Correlation", "Pixel Flipping")
 MOST_MASKS, TOLERANCE = 5, 0.2  # of Parameter SenC: times the masks of data SenC, and the error of a score that is enough
 
@@ -39,16 +40,25 @@ class CascadeMPRT(quantus.MPRT):
         return np.mean(layers, axis=0).tolist()
 
 
-def cascade_mprt(layer_order: str, seed: int) -> PerImage:
-    """MPRT over a cascade, "top_down" or "bottom_up": the mean Spearman's rho of a map before and after."""
+def cascade_mprt(layer_order: str, seed: int, similarity: Callable[..., np.ndarray] = rank_similarity) -> PerImage:
+    """MPRT over a cascade, "top_down" or "bottom_up": the mean similarity of the magnitudes of a map before and after."""
     metric = CascadeMPRT(
-        rank_similarity,
+        similarity,
         layer_order,
         return_average_correlation=True,
         normalise_func=scaled,
         disable_warnings=True,
     )
     return PerImage(metric, seed=seed)
+
+
+def similarity_without_zeros(a: np.ndarray, b: np.ndarray, batched: bool = True, **kwargs: Any) -> np.ndarray:
+    """Spearman's rho of each pair of rows (B, v), over the values that are not 0 in both.
+
+    A method that multiplies by the input is 0 wherever the image is black, whatever the weights are.
+    """
+    kept = ((first[keep], second[keep]) for first, second, keep in zip(a, b, (a != 0) | (b != 0), strict=True))
+    return np.array([rank_similarity(first, second) if len(first) > 2 else np.nan for first, second in kept])
 
 
 def scored_maps(setup: Setup, data: str, *, n_images: int, n_masks: int, **segmentation: Any) -> Comparison:
@@ -65,6 +75,7 @@ def scored_maps(setup: Setup, data: str, *, n_images: int, n_masks: int, **segme
         metrics={
             "MPRT top-down": cascade_mprt("top_down", setup.seed),
             "MPRT bottom-up": cascade_mprt("bottom_up", setup.seed),
+            "MPRT without zeros": cascade_mprt("top_down", setup.seed, similarity_without_zeros),
             **{name: name for name in (*BY_NAME, "SenC (regression)", "SenC")},
             "Parameter SenC": ParameterSensitivityConsistency(
                 estimator="regression",

@@ -59,6 +59,7 @@ def scale_values(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor, 
     seed
         Of the first draw.
     """
+    # Double precision, because with random weights a channel may change the logit by less than the last digit in single.
     model, x = copy.deepcopy(model).double().requires_grad_(False), x.double()
     return {layer: _layer_values(model, layers, layer, x, y, range(seed, seed + n_draws)) for layer in layers}
 
@@ -67,20 +68,21 @@ def _layer_values(
     model: nn.Module, layers: Sequence[str], layer: str, x: Tensor, y: Tensor, seeds: Sequence[int]
 ) -> dict[str, Any]:
     before = channels(model, layer, x, y)
+    audible = before.activation > 0
     below, itself, above = parts(model, layers, layer)
-    shuffle = np.random.default_rng(seeds[0]).permutation(before.activation.shape[1])
     draws: dict[str, list[float]] = {}
     for seed in seeds:
         after = channels(randomised(model, above, seed), layer, x, y)
         top_down = activations(randomised(model, itself + above, seed), layer, x)
         bottom_up = activations(randomised(model, below + itself, seed), layer, x)
+        shuffle = np.random.default_rng(seed).permutation(before.activation.shape[1])
         for name, value in _correlations(before, after, top_down, bottom_up, shuffle).items():
             draws.setdefault(name, []).append(value)
     return {
         "channels": before.activation.shape[1],
-        "share of silent channels": rounded((before.activation == 0).mean()),
-        "activation and contribution, trained": rounded(correlation(before.activation, before.contribution)),
-        "activation and removal, trained": rounded(correlation(before.activation, before.removal)),
+        "share of silent channels": rounded(1 - audible.mean()),
+        "activation and contribution, trained": rounded(correlation(before.activation, before.contribution, audible)),
+        "activation and removal, trained": rounded(correlation(before.activation, before.removal, audible)),
         **{name: over_draws(values) for name, values in draws.items()},
     }
 

@@ -12,12 +12,13 @@ from torch import nn
 
 from benchmarks.reproduction import critique, critique_noise
 from benchmarks.reproduction.critique_noise import contrasted, expected_deviation, image_ssim
-from benchmarks.reproduction.critique_ranks import cascade_mprt, control_places
+from benchmarks.reproduction.critique_ranks import agreement_values, cascade_mprt, control_places, similarity_without_zeros
 from benchmarks.reproduction.critique_scales import channels, correlation, parts, randomised, scale_values
 from benchmarks.reproduction.networks import named_resnet18
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.training import NETWORKS
 from quantus_senc import explain_blurred_noise
+from tests.comparisons import comparison
 
 
 def two_layers():
@@ -37,6 +38,25 @@ def test_controls_are_placed_among_the_maps_that_have_a_rank():
         "mean rank of controls": 3.5,
         "mean rank by chance": 3.0,
     }
+
+
+def test_the_six_methods_may_agree_where_all_maps_do_not():
+    quality = {"VB": 6.0, "GB": 5.0, "IG": 4.0, "LRP": 3.0, "random": 0.0, "blob": 1.0}
+    other = quality | {"random": 8.0, "blob": 7.0}
+    scores = {metric: {name: [value] * 3 for name, value in by.items()} for metric, by in (("a", quality), ("b", other))}
+    values = agreement_values(
+        comparison(scores, {"a": ("Other", "higher"), "b": ("Other", "higher")}, settings={"controls": []})
+    )
+
+    assert values["the six methods"]["a"]["b"] == {"tau": 1.0, "low": 1.0, "high": 1.0, "n_methods": 4}
+    assert values["all maps"]["a"]["b"]["tau"] == pytest.approx((6 - 9) / 15)
+
+
+def test_similarity_leaves_out_what_is_zero_in_both():
+    a, b = np.array([[0.0, 0, 0, 1, 2, 3, 0]]), np.array([[0.0, 0, 0, 3, 2, 0, 0]])
+
+    assert similarity_without_zeros(a, b) == pytest.approx([-1])
+    assert np.isnan(similarity_without_zeros(np.zeros((1, 5)), np.zeros((1, 5))))
 
 
 def weight_of_last_layer(model, inputs, targets, **kwargs):
