@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.reproduction.critique_figure import figure as figure
 from benchmarks.reproduction.critique_noise import noise_curve
-from benchmarks.reproduction.critique_ranks import MOST_MASKS, TOLERANCE, WIDTHS, agreement_values, rank_values, scored_maps
+from benchmarks.reproduction.critique_ranks import TOLERANCE, agreement_values, rank_values, scored_maps
 from benchmarks.reproduction.critique_scales import scale_values
 from benchmarks.reproduction.setup import Setup
 
@@ -21,28 +21,31 @@ DEPTHS = {"mnist": ("relu1", "relu2", "relu3"), "gtsrb_shortcuts": BLOCKS, "gtsr
 
 
 def run(setup: Setup) -> dict[str, Any]:
-    """The four questions: "maps", "blurred noise", "activation scales", and "agreement" of the metrics."""
-    n_images, n_masks = setup.size(64, 512, 2), setup.size(450, 2000, 20)
+    """The four questions: "maps", "blurred noise", "activation scales", and "agreement" of the metrics.
+
+    CIFAR-10 takes too long for two cores.
+    """
+    n_images, n_masks, n_layer_masks = setup.size(64, 512, 2), setup.size(450, 2000, 20), setup.size(2250, 10_000, 20)
     n_channel_images, n_draws = setup.size(12, 64, 2), setup.size(8, 30, 1)
-    maps = scored_maps(setup, "mnist", n_images=n_images, n_masks=n_masks, **SEGMENTS["mnist"])
+    sizes = {"n_images": n_images, "n_masks": n_masks}
+    names = ("mnist", "cifar10") if setup.scale == "full" else ("mnist",)
+    maps = {name: scored_maps(setup, name, n_layer_masks=n_layer_masks, **sizes, **SEGMENTS[name]) for name in names}
     return {
         "settings": {
-            "data": "mnist",
             "images": n_images,
             "masks": n_masks,
             "mask rate": 0.8,
-            "superpixels": SEGMENTS["mnist"],
-            "Parameter SenC": {"layer": "conv1", "masks at most": MOST_MASKS * n_masks, "error of an image": TOLERANCE},
-            "blurred noise in pixels": WIDTHS,
+            "superpixels": {name: SEGMENTS[name] for name in names},
+            "Parameter SenC": {"layer": "conv1", "masks at most": n_layer_masks, "error of an image": TOLERANCE},
             "activation scales": {"images": n_channel_images, "draws of the weights": n_draws},
         },
-        "maps": {"mnist": rank_values(maps)},
-        "blurred noise": noise_curve(setup, "mnist", n_images=n_images, n_masks=n_masks, **SEGMENTS["mnist"]),
+        "maps": {name: rank_values(comparison) for name, comparison in maps.items()},
+        "blurred noise": noise_curve(setup, "mnist", **sizes, **SEGMENTS["mnist"]),
         "activation scales": {
             name: setup.part("critique", f"scales-{name}", partial(_scales, setup, name, n_channel_images, n_draws))
             for name in DEPTHS
         },
-        "agreement": {"mnist": agreement_values(maps)},
+        "agreement": {name: agreement_values(comparison) for name, comparison in maps.items()},
     }
 
 

@@ -24,7 +24,7 @@ CONTROLS: dict[str, Any] = {
 }
 SMOKE_MAPS = ("VB", "Grad-CAM", "random", "blob")
 BY_NAME = ("Smooth MPRT", "Efficient MPRT", "Random Logit", "Faithfulness Correlation", "Pixel Flipping")
-MOST_MASKS, TOLERANCE = 5, 0.2  # of Parameter SenC: times the masks of data SenC, and the error of a score that is enough
+TOLERANCE = 0.2  # of Parameter SenC: an image whose score has no larger standard error gets no more masks
 
 
 class CascadeMPRT(quantus.MPRT):
@@ -61,8 +61,11 @@ def similarity_without_zeros(a: np.ndarray, b: np.ndarray, batched: bool = True,
     return np.array([rank_similarity(first, second) if len(first) > 2 else np.nan for first, second in kept])
 
 
-def scored_maps(setup: Setup, data: str, *, n_images: int, n_masks: int, **segmentation: Any) -> Comparison:
-    """The paper's six methods and the controls, by all metrics; a few of them to see that it runs."""
+def scored_maps(setup: Setup, data: str, *, n_images: int, n_masks: int, n_layer_masks: int, **segmentation: Any) -> Comparison:
+    """The paper's six methods and the controls, by all metrics; a few of them to see that it runs.
+
+    The masks of Parameter SenC are those of the first convolution, as many as an image needs, but no more than `n_layer_masks`.
+    """
     maps = PAPER_METHODS | CONTROLS
     methods = {name: maps[name] for name in SMOKE_MAPS} if setup.scale == "smoke" else maps
     model = setup.network(data).model
@@ -80,7 +83,7 @@ def scored_maps(setup: Setup, data: str, *, n_images: int, n_masks: int, **segme
             "Parameter SenC": ParameterSensitivityConsistency(
                 estimator="regression",
                 layers="first_conv",
-                n_masks=MOST_MASKS * n_masks,
+                n_masks=n_layer_masks,
                 tolerance=TOLERANCE,
                 seed=setup.seed,
                 disable_warnings=True,
