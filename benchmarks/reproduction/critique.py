@@ -14,6 +14,7 @@ from benchmarks.reproduction.critique_noise import noise_curve
 from benchmarks.reproduction.critique_ranks import TOLERANCE, agreement_values, rank_values, scored_maps
 from benchmarks.reproduction.critique_scales import scale_values
 from benchmarks.reproduction.setup import Setup
+from benchmarks.reproduction.values import rounded
 
 SEGMENTS: dict[str, dict[str, Any]] = {"mnist": {"n_segments": 15, "compactness": 0.1}, "cifar10": {"n_segments": 20}}
 BLOCKS = ("relu", *(f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)))
@@ -52,5 +53,5 @@ def run(setup: Setup) -> dict[str, Any]:
 def _scales(setup: Setup, name: str, n_images: int, n_draws: int) -> dict[str, Any]:
     network = setup.network(name)
     x, y = setup.test_images(network.recipe.data, n_images, network.model)
-    by_layer = scale_values(network.model.cpu(), DEPTHS[name], x, y, n_draws, setup.seed)
-    return {"accuracy": round(network.accuracy, 4), "layers": by_layer}
+    values = scale_values(network.model.cpu(), DEPTHS[name], x, y, n_draws, setup.seed)
+    return {"accuracy": rounded(network.accuracy), **values}

@@ -54,13 +54,12 @@ def _row(scores: dict[str, dict[str, dict[str, Any]]], method: str) -> list[floa
 
 def _noise(axes: Axes, curves: dict[str, dict[str, dict[str, Any]]]) -> None:
     """Means with the deviation of single images. Where MPRT should deviate to is dotted."""
+    widths = np.array([float(width) for width in curves["MPRT"]])
     for index, name in enumerate(CURVES):
-        by_width = curves[name]
-        widths = np.array([float(width) for width in by_width])
-        mean, deviation = (np.array([cell[key] for cell in by_width.values()], float) for key in ("mean", "deviation"))
+        mean, variance = (np.array([cell[key] for cell in curves[name].values()], float) for key in ("mean", "variance"))
         colour, marker, _ = look(index)
-        axes.errorbar(widths + 0.08 * index, mean, deviation, color=colour, marker=marker, label=name, linewidth=1.2)
-    expected = np.array([cell["expected deviation"] for cell in curves["MPRT"].values()], float)
+        axes.errorbar(widths + 0.08 * index, mean, variance**0.5, color=colour, marker=marker, label=name, linewidth=1.2)
+    expected = np.array([cell["mean"] for cell in curves["expected deviation"].values()], float)
     for sign in (-1, 1):
         axes.plot(widths, sign * expected, ":", color="black", label="MPRT's deviation, expected" if sign > 0 else None)
     axes.axhline(0, color=QUIET, linewidth=0.6)

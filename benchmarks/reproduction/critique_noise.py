@@ -49,8 +49,10 @@ def noise_curve(setup: Setup, data: str, *, n_images: int, n_masks: int, **segme
         metric: {method: sample_values(scores[metric, method].to_numpy()) for method in comparison.table().columns}
         for metric in comparison.table().index
     }
-    for width in widths:
-        curves["MPRT"][f"{width:g}"]["expected deviation"] = rounded(expected_deviation(x.shape[-1], width))
+    deviations = {method: scores["MPRT", method].std() for method in curves["MPRT"]}
+    expected = {f"{width:g}": expected_deviation(x.shape[-1], width) for width in widths}
+    for row, by_width in (("deviation of an image's MPRT", deviations), ("expected deviation", expected)):
+        curves[row] = {method: {"mean": rounded(value)} for method, value in by_width.items()}
     return {"width in pixels": curves}
 
 

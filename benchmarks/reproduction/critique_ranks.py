@@ -22,7 +22,7 @@ CONTROLS: dict[str, Any] = {
     "Sobel": "Sobel",
     "blob": "blob",
 }
-SMOKE_MAPS = ("VB", "Grad-CAM", "random", "blob")
+SMOKE_MAPS = ("VB", "random", "blob")
 BY_NAME = ("Smooth MPRT", "Efficient MPRT", "Random Logit", "Faithfulness Correlation", "Pixel Flipping")
 TOLERANCE = 0.2  # of Parameter SenC: an image whose score has no larger standard error gets no more masks
 
@@ -102,11 +102,17 @@ def rank_values(comparison: Comparison) -> dict[str, Any]:
     scores = comparison_values(comparison)
     for metric, by_method in scores.items():
         for method, cell in by_method.items():
-            cell["rank"] = rounded(ranks.loc[metric, method])
-    return {"scores": scores, "controls": {metric: control_places(ranks.loc[metric]) for metric in ranks.index}}
+            cell["rank"] = rounded(float(ranks.loc[metric, method]))
+    places = {metric: control_places(ranks.loc[metric]) for metric in ranks.index}
+    rows = next(iter(places.values()))
+    return {
+        "scores": scores,
+        "controls": {row: {metric: {"mean": place[row]} for metric, place in places.items()} for row in rows},
+        "best control": {metric: best_control(ranks.loc[metric]) for metric in ranks.index},
+    }
 
 
-def control_places(ranks: pd.Series) -> dict[str, Any]:
+def control_places(ranks: pd.Series) -> dict[str, float | None]:
     """Where the controls stand among all maps by one metric.
 
     Parameters
@@ -123,17 +129,23 @@ def control_places(ranks: pd.Series) -> dict[str, Any]:
     is_control = ranked.index.isin(list(CONTROLS))
     controls, methods = ranked[is_control], ranked[~is_control]
     return {
-        "ranked maps": len(ranked),
-        "controls without a score": [name for name in CONTROLS if name in ranks.index and name not in ranked.index],
-        "best control": str(controls.idxmin()) if len(controls) else None,
         "best rank of a control": rounded(controls.min()),
         "methods below the best control": int((methods > controls.min()).sum()),
         "mean rank of controls": rounded(controls.mean()),
         "mean rank by chance": rounded(ranked.mean()),
+        "maps with a rank": len(ranked),
+        "controls with a rank": len(controls),
     }
 
 
-def agreement_values(comparison: Comparison) -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
+def best_control(ranks: pd.Series) -> str:
+    """The name of the control that stands best, or a word if none has a rank."""
+    controls = ranks.dropna()
+    controls = controls[controls.index.isin(list(CONTROLS))]
+    return str(controls.idxmin()) if len(controls) else "none has a rank"
+
+
+def agreement_values(comparison: Comparison) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
     """Kendall's tau-b of every two metrics with its 95 % interval: of all maps, and of the explanation methods alone."""
     of_methods = Comparison(
         comparison.scores[comparison.scores["method"].isin(list(PAPER_METHODS))].reset_index(drop=True),
@@ -143,9 +155,10 @@ def agreement_values(comparison: Comparison) -> dict[str, dict[str, dict[str, di
     return {"all maps": _taus(comparison), "the six methods": _taus(of_methods)}
 
 
-def _taus(comparison: Comparison) -> dict[str, dict[str, dict[str, float | None]]]:
-    taus: dict[str, dict[str, dict[str, float | None]]] = {}
+def _taus(comparison: Comparison) -> dict[str, dict[str, dict[str, Any]]]:
+    """By metric and metric. Tau goes by the name "mean", by which tables show it."""
+    taus: dict[str, dict[str, dict[str, Any]]] = {}
     for row in comparison.agreement().to_dict("records"):
-        values = {key: rounded(row[key]) for key in ("tau", "low", "high")} | {"n_methods": row["n_methods"]}
-        taus.setdefault(row["metric_a"], {})[row["metric_b"]] = values
+        cell = {"mean": rounded(row["tau"]), "low": rounded(row["low"]), "high": rounded(row["high"])}
+        taus.setdefault(row["metric_a"], {})[row["metric_b"]] = cell | {"n_methods": row["n_methods"]}
     return taus

@@ -23,7 +23,7 @@ from benchmarks.reproduction.values import rounded
 
 
 def scale_values(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor, n_draws: int, seed: int) -> dict[str, Any]:
-    """Correlations over channels, by layer: means over the images, and then mean and standard error over draws of weights.
+    """Correlations over channels, by question and layer: means over the images, then mean and error over draws of weights.
 
     Parameters
     ----------
@@ -38,38 +38,37 @@ def scale_values(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor, 
     """
     # Double precision, because with random weights a channel may change the logit by less than the last digit in single.
     model, x = copy.deepcopy(model).double().requires_grad_(False), x.double()
-    return {layer: _layer_values(model, layers, layer, x, y, range(seed, seed + n_draws)) for layer in layers}
+    values: dict[str, Any] = {"channels": [], "share of silent channels": [], "correlations": {}}
+    for layer in layers:
+        before = channels(model, layer, x, y)
+        values["channels"].append(before.activation.shape[1])
+        values["share of silent channels"].append(rounded((before.activation == 0).mean()))
+        draws = [_one_draw(model, before, layers, layer, x, y, draw) for draw in range(seed, seed + n_draws)]
+        for question in draws[0]:
+            row = values["correlations"].setdefault(question, {})
+            row[layer] = over_draws([draw[question] for draw in draws])
+    return values
 
 
-def _layer_values(
-    model: nn.Module, layers: Sequence[str], layer: str, x: Tensor, y: Tensor, seeds: Sequence[int]
-) -> dict[str, Any]:
-    before = channels(model, layer, x, y)
-    audible = before.activation > 0
+def _one_draw(
+    model: nn.Module, before: Channels, layers: Sequence[str], layer: str, x: Tensor, y: Tensor, seed: int
+) -> dict[str, float]:
     below, itself, above = parts(model, layers, layer)
-    draws: dict[str, list[float]] = {}
-    for seed in seeds:
-        after = channels(randomised(model, above, seed), layer, x, y)
-        top_down = activations(randomised(model, itself + above, seed), layer, x)
-        bottom_up = activations(randomised(model, below + itself, seed), layer, x)
-        shuffle = np.random.default_rng(seed).permutation(before.activation.shape[1])
-        for name, value in _correlations(before, after, top_down, bottom_up, shuffle).items():
-            draws.setdefault(name, []).append(value)
-    return {
-        "channels": before.activation.shape[1],
-        "share of silent channels": rounded(1 - audible.mean()),
-        "activation and contribution, trained": rounded(correlation(before.activation, before.contribution, audible)),
-        "activation and removal, trained": rounded(correlation(before.activation, before.removal, audible)),
-        **{name: over_draws(values) for name, values in draws.items()},
-    }
+    after = channels(randomised(model, above, seed), layer, x, y)
+    top_down = activations(randomised(model, itself + above, seed), layer, x)
+    bottom_up = activations(randomised(model, below + itself, seed), layer, x)
+    return _correlations(before, after, top_down, bottom_up, np.random.default_rng(seed))
 
 
 def _correlations(
-    before: Channels, after: Channels, top_down: np.ndarray, bottom_up: np.ndarray, shuffle: np.ndarray
+    before: Channels, after: Channels, top_down: np.ndarray, bottom_up: np.ndarray, generator: np.random.Generator
 ) -> dict[str, float]:
-    """Of one draw. Silent channels, with activation 0, contribute 0 whatever the weights are, and are left out of the first."""
+    """Of one draw. Silent channels, with activation 0, contribute 0 whatever the weights are: most rows leave them out."""
     audible = before.activation > 0
+    shuffle = generator.permutation(audible.shape[1])
     return {
+        "trained: activation and contribution": correlation(before.activation, before.contribution, audible),
+        "trained: activation and removal": correlation(before.activation, before.removal, audible),
         "random above: activation and contribution": correlation(before.activation, after.contribution, audible),
         "random above: activation and removal": correlation(before.activation, after.removal, audible),
         "random above: contribution before and after": correlation(before.contribution, after.contribution, audible),

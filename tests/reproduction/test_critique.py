@@ -13,7 +13,13 @@ from torch import nn
 from benchmarks.reproduction import critique, critique_noise
 from benchmarks.reproduction.critique_channels import channels
 from benchmarks.reproduction.critique_noise import contrasted, expected_deviation, image_ssim
-from benchmarks.reproduction.critique_ranks import agreement_values, cascade_mprt, control_places, similarity_without_zeros
+from benchmarks.reproduction.critique_ranks import (
+    agreement_values,
+    best_control,
+    cascade_mprt,
+    control_places,
+    similarity_without_zeros,
+)
 from benchmarks.reproduction.critique_scales import correlation, parts, randomised, scale_values
 from benchmarks.reproduction.networks import named_resnet18
 from benchmarks.reproduction.setup import Setup
@@ -31,14 +37,15 @@ def test_controls_are_placed_among_the_maps_that_have_a_rank():
     ranks = pd.Series({"VB": 1.0, "random": 2.0, "GB": 3.0, "IG": 4.0, "Sobel": 5.0, "blob": np.nan})
 
     assert control_places(ranks) == {
-        "ranked maps": 5,
-        "controls without a score": ["blob"],
-        "best control": "random",
         "best rank of a control": 2.0,
         "methods below the best control": 2,
         "mean rank of controls": 3.5,
         "mean rank by chance": 3.0,
+        "maps with a rank": 5,
+        "controls with a rank": 2,
     }
+    assert best_control(ranks) == "random"
+    assert best_control(ranks[["VB", "blob"]]) == "none has a rank"
 
 
 def test_the_six_methods_may_agree_where_all_maps_do_not():
@@ -49,8 +56,8 @@ def test_the_six_methods_may_agree_where_all_maps_do_not():
         comparison(scores, {"a": ("Other", "higher"), "b": ("Other", "higher")}, settings={"controls": []})
     )
 
-    assert values["the six methods"]["a"]["b"] == {"tau": 1.0, "low": 1.0, "high": 1.0, "n_methods": 4}
-    assert values["all maps"]["a"]["b"]["tau"] == pytest.approx((6 - 9) / 15)
+    assert values["the six methods"]["a"]["b"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n_methods": 4}
+    assert values["all maps"]["a"]["b"]["mean"] == pytest.approx((6 - 9) / 15)
 
 
 def test_similarity_leaves_out_what_is_zero_in_both():
@@ -168,12 +175,14 @@ def test_scales_survive_random_weights_above_and_gradients_do_not():
     model = nn.Sequential(Scaled(), nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 3))
     x = torch.rand(8, 10) + 1
 
-    values = scale_values(model, ["0", "2"], x, torch.zeros(8, dtype=torch.int64), n_draws=8, seed=0)["0"]
+    values = scale_values(model, ["0"], x, torch.zeros(8, dtype=torch.int64), n_draws=8, seed=0)
+    means = {question: row["0"]["mean"] for question, row in values["correlations"].items()}
 
-    assert values["random above: activation and contribution"]["mean"] > 0.95
-    assert values["random above: activation and removal"]["mean"] > 0.95
-    assert abs(values["random above: gradient before and after"]["mean"]) < 0.3
-    assert values["random above: activation of shuffled channels and contribution"]["mean"] < 0.8
+    assert values["channels"] == [10]
+    assert means["random above: activation and contribution"] > 0.95
+    assert means["random above: activation and removal"] > 0.95
+    assert abs(means["random above: gradient before and after"]) < 0.3
+    assert means["random above: activation of shuffled channels and contribution"] < 0.8
 
 
 def written(folder, name, shape):
@@ -209,4 +218,6 @@ def test_the_experiment_answers_all_four_questions(setup):
     scores = values["maps"]["mnist"]["scores"]
     assert scores["MPRT top-down"]["blob"]["mean"] == 1
     assert scores["SenC (regression)"]["blob"]["rank"] is None
-    assert set(values["activation scales"]["mnist"]["layers"]) == {"relu1", "relu3"}
+    row = values["activation scales"]["mnist"]["correlations"]["random above: activation and removal"]
+    assert set(row) == {"relu1", "relu3"}
+    assert set(values["blurred noise"]["width in pixels"]["MPRT"]) == {"0", "9.33"}
