@@ -31,6 +31,11 @@ class Channels:
     contribution: np.ndarray
     removal: np.ndarray
 
+    @property
+    def audible(self) -> np.ndarray:
+        """Which channels are not 0 at all positions."""
+        return self.activation > 0
+
 
 def channels(model: nn.Module, layer: str, x: Tensor, y: Tensor) -> Channels:
     """What each channel of a layer's output does. Everything above the layer must read this output alone."""

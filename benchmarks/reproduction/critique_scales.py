@@ -19,11 +19,11 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from benchmarks.reproduction.critique_channels import Channels, activations, channels
-from benchmarks.reproduction.values import rounded
+from benchmarks.reproduction.values import rounded, sample_values
 
 
 def scale_values(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor, n_draws: int, seed: int) -> dict[str, Any]:
-    """Correlations over channels, by question and layer: means over the images, then mean and error over draws of weights.
+    """Correlations over channels, by question and layer: mean and error over images, or over draws of means over images.
 
     Parameters
     ----------
@@ -41,13 +41,22 @@ def scale_values(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor, 
     values: dict[str, Any] = {"channels": [], "share of silent channels": [], "correlations": {}}
     for layer in layers:
         before = channels(model, layer, x, y)
-        values["channels"].append(before.activation.shape[1])
-        values["share of silent channels"].append(rounded((before.activation == 0).mean()))
+        values["channels"].append(before.audible.shape[1])
+        values["share of silent channels"].append(rounded(1 - before.audible.mean()))
         draws = [_one_draw(model, before, layers, layer, x, y, draw) for draw in range(seed, seed + n_draws)]
-        for question in draws[0]:
-            row = values["correlations"].setdefault(question, {})
-            row[layer] = over_draws([draw[question] for draw in draws])
+        cells = _trained(before) | {row: over_draws([draw[row] for draw in draws]) for row in draws[0]}
+        for row, cell in cells.items():
+            values["correlations"].setdefault(row, {})[layer] = cell
     return values
+
+
+def _trained(before: Channels) -> dict[str, Any]:
+    """What the rows of random weights are to be compared with."""
+    measures = {"contribution": before.contribution, "removal": before.removal}
+    return {
+        f"trained: activation and {name}": sample_values(correlations(before.activation, measure, before.audible))
+        for name, measure in measures.items()
+    }
 
 
 def _one_draw(
@@ -64,11 +73,9 @@ def _correlations(
     before: Channels, after: Channels, top_down: np.ndarray, bottom_up: np.ndarray, generator: np.random.Generator
 ) -> dict[str, float]:
     """Of one draw. Silent channels, with activation 0, contribute 0 whatever the weights are: most rows leave them out."""
-    audible = before.activation > 0
+    audible = before.audible
     shuffle = generator.permutation(audible.shape[1])
     return {
-        "trained: activation and contribution": correlation(before.activation, before.contribution, audible),
-        "trained: activation and removal": correlation(before.activation, before.removal, audible),
         "random above: activation and contribution": correlation(before.activation, after.contribution, audible),
         "random above: activation and removal": correlation(before.activation, after.removal, audible),
         "random above: contribution before and after": correlation(before.contribution, after.contribution, audible),
@@ -118,10 +125,15 @@ def _resets(module: nn.Module) -> bool:
 
 
 def correlation(a: np.ndarray, b: np.ndarray, keep: np.ndarray | None = None) -> float:
-    """Mean over the images of Spearman's rho over the channels (N, C), or over those to keep."""
-    keep = np.ones_like(a, bool) if keep is None else keep
-    values = [_spearman(first[kept], second[kept]) for first, second, kept in zip(a, b, keep, strict=True)]
+    """Mean of `correlations` over the images that have one."""
+    values = correlations(a, b, keep)
     return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def correlations(a: np.ndarray, b: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
+    """Spearman's rho of each image over the channels (N, C), or over those to keep; NaN where one of them is constant."""
+    keep = np.ones_like(a, bool) if keep is None else keep
+    return np.array([_spearman(first[kept], second[kept]) for first, second, kept in zip(a, b, keep, strict=True)])
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
