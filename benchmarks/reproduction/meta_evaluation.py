@@ -3,7 +3,9 @@
 Noise that leaves predictions should leave scores (resilience); noise that changes predictions should worsen them (reactivity).
 """
 
+from collections import Counter
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -35,8 +37,8 @@ def run(setup: Setup) -> dict[str, Any]:
     """
     data = ["mnist", "cifar10"] if setup.scale == "full" else ["mnist"]
     sizes = {
-        "n_images": setup.size(quick=64, full=512, smoke=4),
-        "n_copies": setup.size(quick=3, full=15, smoke=2),
+        "n_images": setup.size(quick=64, full=512, smoke=2),
+        "n_copies": setup.size(quick=3, full=15, smoke=1),
         "n_masks": setup.size(quick=300, full=2000, smoke=60),
         "n_masks_of_layers": setup.size(quick=150, full=2000, smoke=60),
     }
@@ -67,14 +69,12 @@ def _evaluated(setup: Setup, data: str, n_images: int, n_copies: int, n_masks: i
             **meta_consistency(first, copies, metric, higher_is_better=better),
             "equal draws": meta_consistency(first, copies | equal, metric, higher_is_better=better),
             "scores": mean_scores(first, copies, metric, list(METHODS)),
-            "share without score": {name: _share_without(of_name, metric) for name, of_name in copies.items()},
         }
     count = {name: rounded(np.mean([copy["counts"] for copy in of_name])) for name, of_name in copies.items()}
-    return {"share of images that count": count, "metrics": values}
-
-
-def _share_without(copies: list[dict[str, Any]], metric: str) -> float | None:
-    return rounded(np.isnan([copy["scores"][metric] for copy in copies]).mean())
+    failures: Counter[str] = Counter()
+    for scored in (first, *chain(*copies.values())):
+        failures.update(scored["failures"])
+    return {"share of images that count": count, "metrics": values, "images without a score": dict(failures)}
 
 
 def figure(values: dict[str, Any]) -> Figure:

@@ -27,10 +27,10 @@ def published(setup: Setup) -> dict[str, Any]:
     setup
         Images, network, folder and scale.
     """
-    n_images, n_copies = setup.size(quick=64, full=1024, smoke=4), setup.size(quick=3, full=15, smoke=2)
+    n_images, n_copies = setup.size(quick=64, full=1024, smoke=2), setup.size(quick=3, full=15, smoke=1)
     model = setup.network("mnist").model
     x, y = setup.test_images("mnist", n_images, model)
-    trial = Trial("published", model, x, y, named_methods(METHODS), as_published, n_copies)
+    trial = Trial("published", model, x, y, named_methods(METHODS), as_published, n_copies, softmax=False)
     first, copies, _ = trial.run(setup, with_equal_draws=False)
     fewer = [n for n in (16, 32) if n < n_images]
     values: dict[str, Any] = {}

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.reproduction.meta_perturbations import PERTURBATIONS, Perturbation
 from benchmarks.reproduction.setup import Setup
+from quantus_senc.comparison.cells import Evaluation
 from quantus_senc.comparison.named_methods import Method
 from quantus_senc.model.arrays import model_device
 
@@ -33,8 +33,8 @@ class Trial:
         The function from the model, the shape of the images and a seed to metrics by name, which return a score for each image.
     n_copies
         How many perturbed copies there are of each perturbation.
-    arguments
-        More arguments of the metrics' calls.
+    softmax
+        As for `compare`.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Trial:
     methods: dict[str, Method]
     metrics: Metrics
     n_copies: int
-    arguments: tuple[tuple[str, Any], ...] = ()
+    softmax: bool | None = None
 
     def run(
         self, setup: Setup, *, with_equal_draws: bool = True
@@ -82,30 +82,24 @@ class Trial:
             model, x = perturbation.apply(model, x, seed + number)
             counts = (_predicted(model, x) == self.y) == perturbation.is_minor
             draws = seed if equal_draws else seed + number
-        # MetaQuantus gives metrics the maps of the images without noise; a metric that makes maps by itself sees the noise.
-        maps = {name: _maps(model, self.x, self.y, method) for name, method in self.methods.items()}
-        scores: dict[str, list[list[float]]] = {}
+        without_noise, noisy = (self._evaluation(model, images, draws) for images in (self.x, x))
         metrics = self.metrics(model, tuple(x.shape), draws)
-        for name, method in self.methods.items():
-            for metric_name, metric in metrics.items():
-                call = {
-                    "model": model,
-                    "x_batch": x.numpy().copy(),
-                    "y_batch": self.y.numpy().copy(),
-                    "a_batch": maps[name].copy(),
-                }
-                call |= {"explain_func": method.explain_func, "explain_func_kwargs": dict(method.explain_func_kwargs)}
-                scores.setdefault(metric_name, []).append(
-                    list(map(float, metric(s_batch=None, **call, **dict(self.arguments))))
-                )
-        return {"counts": counts.tolist(), "scores": scores}
+        scores: dict[str, list[list[float]]] = {name: [] for name in metrics}
+        failures: dict[str, int] = {}
+        for method in self.methods.values():
+            # MetaQuantus gives metrics the maps of the images without noise; a metric that makes maps by itself sees the noise.
+            maps = without_noise.attributions(method)
+            for name, metric in metrics.items():
+                cell = noisy.score(method, metric, maps, {})
+                scores[name].append(cell.scores)
+                for why in filter(None, cell.failures):
+                    failures[f"{name}: {why}"] = failures.get(f"{name}: {why}", 0) + 1
+        return {"counts": counts.tolist(), "scores": scores, "failures": failures}
+
+    def _evaluation(self, model: nn.Module, x: Tensor, seed: int) -> Evaluation:
+        return Evaluation(model, x.numpy(), self.y.numpy(), torch.arange(len(x)), seed, self.softmax)
 
 
 def _predicted(model: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
         return torch.cat([model(part.to(model_device(model))).argmax(1).cpu() for part in x.split(64)])
-
-
-def _maps(model: nn.Module, x: Tensor, y: Tensor, method: Method) -> np.ndarray:
-    maps = method.explain_func(model=model, inputs=x.numpy(), targets=y.numpy(), **method.explain_func_kwargs)
-    return np.asarray(maps)
