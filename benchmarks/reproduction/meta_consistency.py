@@ -20,7 +20,6 @@ Original = Float64[np.ndarray, "L N"]
 Perturbed = Float64[np.ndarray, "K L N"]
 Counts = Bool[np.ndarray, "K N"]
 Values = Float64[np.ndarray, " K"]
-CRITERIA = ("IAC minor", "IAC disruptive", "IEC minor", "IEC disruptive")
 
 
 def unchanged_distribution(original: Original, perturbed: Perturbed, counts: Counts) -> Values:

@@ -7,7 +7,6 @@ import numpy as np
 from scipy.stats import t as student
 
 from benchmarks.reproduction.meta_consistency import (
-    CRITERIA,
     changed_distribution,
     preserved_ranks,
     unchanged_distribution,
@@ -52,18 +51,12 @@ def criteria(
         Its name and its direction.
     """
     gentle, harsh = ((as_they_are, *_arrays(copies, metric)) for copies in (minor, disruptive))
-    values = dict(
-        zip(
-            CRITERIA,
-            (
-                unchanged_distribution(*gentle),
-                changed_distribution(*harsh),
-                preserved_ranks(*gentle),
-                worse_scores(*harsh, higher_is_better=higher_is_better),
-            ),
-            strict=True,
-        )
-    )
+    values = {
+        "IAC minor": unchanged_distribution(*gentle),
+        "IAC disruptive": changed_distribution(*harsh),
+        "IEC minor": preserved_ranks(*gentle),
+        "IEC disruptive": worse_scores(*harsh, higher_is_better=higher_is_better),
+    }
     return {"MC": np.mean(list(values.values()), axis=0), **values}
 
 
@@ -83,16 +76,10 @@ def meta_consistency(
     images
         Those that are read.
     """
-    first = np.array(as_they_are["scores"][metric])[:, images]
-    both = {
-        of: criteria(
-            first,
-            *([_cut(copy, metric, images) for copy in copies[f"{how}, {of}"]] for how in ("minor", "disruptive")),
-            metric,
-            higher_is_better=higher_is_better,
-        )
-        for of in ("input", "model")
-    }
+    first, both = np.array(as_they_are["scores"][metric], float)[:, images], {}
+    for of in ("input", "model"):
+        minor, disruptive = ([_cut(copy, metric, images) for copy in copies[f"{how}, {of}"]] for how in ("minor", "disruptive"))
+        both[of] = criteria(first, minor, disruptive, metric, higher_is_better=higher_is_better)
     mean = np.mean([values["MC"] for values in both.values()], axis=0)
     return {
         "MC": over_copies(mean),

@@ -255,6 +255,8 @@ def setup(tmp_path):
 def test_the_experiment_runs_goes_on_and_draws_its_figure(setup, monkeypatch):
     monkeypatch.setattr(meta_evaluation, "of_this_package", cheap_metrics)
     monkeypatch.setattr(meta_published, "as_published", cheap_metrics)
+    monkeypatch.setattr(meta_evaluation, "METHODS", ("Saliency", "GradCAM"))
+    monkeypatch.setattr(meta_published, "METHODS", {"Gradient": "Gradient"})
     values = meta_evaluation.run(setup)
     metrics = values["mnist"]["metrics"]
     assert metrics["MPRT"]["input"]["IEC minor"]["mean"] == 1  # all methods have the same score
