@@ -1,0 +1,120 @@
+"""Experiment 7: are the metrics themselves any good? MetaQuantus's criteria for SenC and for metrics of Quantus.
+
+Noise that leaves predictions should leave scores (resilience); noise that changes predictions should worsen them (reactivity).
+"""
+
+from collections import Counter
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.reproduction.meta_metrics import HIGHER_IS_BETTER, of_this_package
+from benchmarks.reproduction.meta_perturbations import PERTURBATIONS
+from benchmarks.reproduction.meta_published import published
+from benchmarks.reproduction.meta_scores import Trial
+from benchmarks.reproduction.meta_summary import mean_scores, meta_consistency
+from benchmarks.reproduction.setup import Setup
+from benchmarks.reproduction.values import rounded
+from quantus_senc.comparison.named_methods import named_methods
+from quantus_senc.plot.style import QUIET, style
+
+METHODS = ("Saliency", "InputXGradient", "GradCAM")
+SEGMENTS: dict[str, dict[str, Any]] = {"mnist": {"n_segments": 15, "compactness": 0.1}, "cifar10": {"n_segments": 20}}
+
+
+def run(setup: Setup) -> dict[str, Any]:
+    """The criteria of each metric on MNIST, at full scale on CIFAR-10, too, and the published ones on MNIST.
+
+    Parameters
+    ----------
+    setup
+        Images, networks, folder and scale.
+    """
+    data = ["mnist", "cifar10"] if setup.scale == "full" else ["mnist"]
+    sizes = {
+        "n_images": setup.size(quick=64, full=512, smoke=2),
+        "n_copies": setup.size(quick=3, full=15, smoke=1),
+        "n_masks": setup.size(quick=300, full=2000, smoke=60),
+        "n_masks_of_layers": setup.size(quick=150, full=2000, smoke=60),
+    }
+    return {
+        "settings": _settings(data) | sizes,
+        **{name: _evaluated(setup, name, **sizes) for name in data},
+        "published": published(setup),
+    }
+
+
+def _settings(data: list[str]) -> dict[str, Any]:
+    return {
+        "mask_rate": 0.8,
+        "segments": {name: SEGMENTS[name] for name in data},
+        "methods": list(METHODS),
+        "layer": "first convolution",
+        "explained class": "predicted without noise",
+        "noise": {perturbation.name: perturbation.size for perturbation in PERTURBATIONS},
+        "interval": "95 %, Student's t over the perturbed copies",
+        "draws": "each copy has its masks, subsets of pixels and other classes, so that the metric's noise counts against it; "
+        "with equal draws, minor noise has those of the images and the model without noise. Parameter SenC draws masks for a "
+        "layer and not for an image, so that fresh masks move the scores of all images alike.",
+        "MC of a metric that is always the same": 0.5,  # criteria 1, 0, 1, 0
+        "MC of a metric of random numbers": rounded((1.5 + 1 / len(METHODS)) / 4),
+    }
+
+
+def _evaluated(setup: Setup, data: str, n_images: int, n_copies: int, n_masks: int, n_masks_of_layers: int) -> dict[str, Any]:
+    model = setup.network(data).model
+    x, y = setup.test_images(data, n_images, model)
+    masks = {"n_masks": n_masks, "n_masks_of_layers": n_masks_of_layers}
+    metrics = partial(of_this_package, **masks, n_classes=10, segment_func_kwargs=SEGMENTS[data])
+    trial = Trial(data, model, x, y, named_methods(METHODS), metrics, n_copies)
+    first, copies, equal = trial.run(setup)
+    values: dict[str, Any] = {}
+    for metric in first["scores"]:
+        better = HIGHER_IS_BETTER.get(metric, True)
+        values[metric] = {
+            **meta_consistency(first, copies, metric, higher_is_better=better),
+            "equal draws": meta_consistency(first, copies | equal, metric, higher_is_better=better),
+            "scores": mean_scores(first, copies, metric, list(METHODS)),
+        }
+    count = {name: rounded(np.mean([copy["counts"] for copy in of_name])) for name, of_name in copies.items()}
+    failures: Counter[str] = Counter()
+    for scored in (first, *chain(*copies.values())):
+        failures.update(scored["failures"])
+    return {"share of images that count": count, "metrics": values, "images without a score": dict(failures)}
+
+
+def figure(values: dict[str, Any]) -> Figure:
+    """The meta-consistency of each metric with its interval, with fresh and with equal draws, by image set.
+
+    Parameters
+    ----------
+    values
+        What `run` returns.
+    """
+    data = [name for name in SEGMENTS if name in values]
+    with style():
+        drawn, axes = plt.subplots(1, len(data), figsize=(9, 3.6), squeeze=False, sharex=True, layout="constrained")
+        for axis, name in zip(axes.flat, data, strict=True):
+            metrics = values[name]["metrics"]
+            for shift, (label, marker) in enumerate((("fresh draws", "o"), ("equal draws", "s"))):
+                rows = [of_metric if label == "fresh draws" else of_metric[label] for of_metric in metrics.values()]
+                _points(axis, [row["MC"] for row in rows], 0.12 - 0.24 * shift, marker, label)
+            axis.set(
+                yticks=range(len(metrics)), yticklabels=metrics, title=name, xlim=(0, 1), xlabel="meta-consistency (1 is best)"
+            )
+            axis.axvline(0.5, color=QUIET, linewidth=0.8, label="a metric that is always the same")
+            axis.invert_yaxis()
+        axes.flat[0].legend()
+    return drawn
+
+
+def _points(axis: Axes, rows: list[dict[str, Any]], shift: float, marker: str, label: str) -> None:
+    """A row of means with their intervals; a metric without a value has none."""
+    places = np.arange(len(rows)) - shift
+    means, low, high = (np.array([row[key] for row in rows], float) for key in ("mean", "low", "high"))
+    axis.errorbar(means, places, xerr=[means - low, high - means], fmt=marker, markersize=4, capsize=2, label=label)

@@ -1,0 +1,105 @@
+"""Scores of explanation methods by metrics, for the images and the model as they are, and for perturbed copies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.reproduction.meta_perturbations import PERTURBATIONS, Perturbation
+from benchmarks.reproduction.setup import Setup
+from quantus_senc.comparison.cells import Evaluation
+from quantus_senc.comparison.named_methods import Method
+from quantus_senc.model.arrays import model_device
+
+Scored = dict[str, Any]  # "scores": a list of methods of a list of images, by metric; "counts": a list of images
+Metrics = Callable[[nn.Module, tuple[int, ...], int], dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What is perturbed, and what is scored.
+
+    Attributes
+    ----------
+    name
+        Of the files of its parts.
+    model, x, y
+        A model, images (N, C, H, W), and the classes that are explained, (N,): those that the model predicts.
+    methods
+        The explanation methods, by name.
+    metrics
+        The function from the model, the shape of the images and a seed to metrics by name, which return a score for each image.
+    n_copies
+        How many perturbed copies there are of each perturbation.
+    softmax
+        As for `compare`.
+    """
+
+    name: str
+    model: nn.Module
+    x: Tensor
+    y: Tensor
+    methods: dict[str, Method]
+    metrics: Metrics
+    n_copies: int
+    softmax: bool | None = None
+
+    def run(
+        self, setup: Setup, *, with_equal_draws: bool = True
+    ) -> tuple[Scored, dict[str, list[Scored]], dict[str, list[Scored]]]:
+        """Scores without noise; with noise, by perturbation, copy by copy; and of minor noise with equal draws, likewise."""
+        of_copies = {noise.name: [self.scores(setup, noise, copy) for copy in range(self.n_copies)] for noise in PERTURBATIONS}
+        minor = [noise for noise in PERTURBATIONS if noise.is_minor and with_equal_draws]
+        equal = {
+            noise.name: [self.scores(setup, noise, copy, equal_draws=True) for copy in range(self.n_copies)] for noise in minor
+        }
+        return self.scores(setup, None, 0), of_copies, equal
+
+    def scores(self, setup: Setup, perturbation: Perturbation | None, copy: int, *, equal_draws: bool = False) -> Scored:
+        """The scores (L, N) by metric, and which images count; kept in a file.
+
+        Parameters
+        ----------
+        setup
+            Its seed decides the noise, and its folder keeps the files.
+        perturbation
+            None for the images and the model as they are.
+        copy
+            The number of the copy.
+        equal_draws
+            Whether metrics draw what they drew for the images and the model as they are: masks, subsets of pixels, classes.
+        """
+        name = "as they are" if perturbation is None else f"{perturbation.name}, {copy}"
+        name = f"{self.name}, {name}{', equal draws' if equal_draws else ''}"
+        return setup.part("meta_evaluation", name, lambda: self._scored(setup.seed, perturbation, copy, equal_draws))
+
+    def _scored(self, seed: int, perturbation: Perturbation | None, copy: int, equal_draws: bool) -> Scored:
+        model, x, counts, draws = self.model, self.x, torch.ones(len(self.x), dtype=torch.bool), seed
+        if perturbation is not None:
+            number = 1 + PERTURBATIONS.index(perturbation) + len(PERTURBATIONS) * copy
+            model, x = perturbation.apply(model, x, seed + number)
+            counts = (_predicted(model, x) == self.y) == perturbation.is_minor
+            draws = seed if equal_draws else seed + number
+        without_noise, noisy = (self._evaluation(model, images, draws) for images in (self.x, x))
+        metrics = self.metrics(model, tuple(x.shape), draws)
+        scores: dict[str, list[list[float]]] = {name: [] for name in metrics}
+        failures: dict[str, int] = {}
+        for method in self.methods.values():
+            # MetaQuantus gives metrics the maps of the images without noise; a metric that makes maps by itself sees the noise.
+            maps = without_noise.attributions(method)
+            for name, metric in metrics.items():
+                cell = noisy.score(method, metric, maps, {})
+                scores[name].append(cell.scores)
+                for why in filter(None, cell.failures):
+                    failures[f"{name}: {why}"] = failures.get(f"{name}: {why}", 0) + 1
+        return {"counts": counts.tolist(), "scores": scores, "failures": failures}
+
+    def _evaluation(self, model: nn.Module, x: Tensor, seed: int) -> Evaluation:
+        return Evaluation(model, x.numpy(), self.y.numpy(), torch.arange(len(x)), seed, self.softmax)
+
+
+def _predicted(model: nn.Module, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([model(part.to(model_device(model))).argmax(1).cpu() for part in x.split(64)])
