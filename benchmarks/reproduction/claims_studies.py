@@ -1,10 +1,7 @@
-"""Claims that experiments 5 to 8 try, and what follows for users."""
+"""Claims that experiments 5 to 8 try."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from benchmarks.reproduction.claims_critique import CLAIMS as CRITIQUE
+from benchmarks.reproduction.claims_settings import CLAIMS as SETTINGS
+from benchmarks.reproduction.claims_truth import CLAIMS as TRUTH
 
-from benchmarks.reproduction.claims import Claim
-
-Results = Mapping[str, Mapping[str, Any]]
-CLAIMS: list[Claim] = []
-RECOMMENDATIONS: list[Callable[[Results], str]] = []
+CLAIMS = [*SETTINGS, *CRITIQUE, *TRUTH]

@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks.reproduction.claims import Judgement
 from benchmarks.reproduction.claims_studies import CLAIMS as STUDY_CLAIMS
-from benchmarks.reproduction.claims_studies import RECOMMENDATIONS
 from benchmarks.reproduction.claims_tables import CLAIMS as TABLE_CLAIMS
+from benchmarks.reproduction.recommendations import RECOMMENDATIONS
 from benchmarks.reproduction.study_tables import TABLES
 
 TITLES = {
