@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float64
 
 from benchmarks.reproduction.settings_figure import figure as figure
@@ -26,7 +27,8 @@ from benchmarks.reproduction.values import rounded, sample_values
 
 RATES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
 PAPER_RATE, PAPER_NUMBER = 0.8, 5000
-NUMBERS = (50, 200, 1000, PAPER_NUMBER, "all")
+_TOGETHER = 20  # images of a part
+NUMBERS = (50, 300, 1000, PAPER_NUMBER, "all")
 USUAL = Features(n_segments=15, compactness=0.1)
 OTHERS = {  # what is varied besides, and by which name `Features` has it
     "compactness": ("compactness", (0.01, 1.0, 10.0)),
@@ -55,17 +57,18 @@ def run(setup: Setup) -> dict[str, Any]:
     """
     network = setup.network("mnist")
     x, y = setup.test_images("mnist", setup.size(quick=60, full=1000, smoke=2), network.model)
-    few = setup.size(quick=200, full=PAPER_NUMBER, smoke=50)
+    few = setup.size(quick=300, full=PAPER_NUMBER, smoke=50)
     methods = METHODS if setup.scale != "smoke" else {name: METHODS[name] for name in ("VB", "Grad-CAM", "random", *CONTROL)}
-    explained, masks, few_masks = Explained(network.model, x, y), _masks(setup.seed), _drawn(few)
-    parts: dict[str, dict[str, Scores]] = {}
+    masks, few_masks, parts = _masks(setup.seed), _drawn(few), {}
 
     def add(name: str, features: Features, n_masks: int | str, others: Mapping[str, Masks]) -> None:
-        parts[name], first = {}, Masks(PAPER_RATE, n_masks, setup.seed)
-        for key, method in methods.items():
-            print(f"settings: {name}, {key}", flush=True)
-            compute = partial(scores, explained, method, features, first, others)
-            parts[name][key] = setup.part("settings", f"{name} {key}", compute)
+        first, chunks = Masks(PAPER_RATE, n_masks, setup.seed), []
+        for ids in torch.arange(len(x)).split(_TOGETHER):
+            print(f"settings: {name}, from image {ids[0]} of {len(x)}", flush=True)
+            explained = Explained(network.model, x[ids], y[ids], ids)
+            compute = partial(scores, explained, methods, features, first, others)
+            chunks.append(setup.part("settings", f"{name}, {ids[0]}", compute))
+        parts[name] = chunks
 
     add("usual", USUAL, "all", masks)
     for varied, (parameter, values) in OTHERS.items():
@@ -121,7 +124,7 @@ def _places(few: str) -> dict[str, dict[str, tuple[str, str]]]:
     return places
 
 
-def _curves(parts: Mapping[str, Mapping[str, Scores]], few: str, seed: int) -> dict[str, Any]:
+def _curves(parts: Mapping[str, list[Scores]], few: str, seed: int) -> dict[str, Any]:
     """By what is varied and by estimator: what each setting gives."""
     return {
         varied: {
@@ -136,27 +139,27 @@ def _curves(parts: Mapping[str, Mapping[str, Scores]], few: str, seed: int) -> d
     }
 
 
-def _point(part: Mapping[str, Scores], usual: Mapping[str, Scores], estimator: str, masks: str, seed: int) -> dict[str, Any]:
+def _point(part: list[Scores], usual: list[Scores], estimator: str, masks: str, seed: int) -> dict[str, Any]:
     """What one setting gives by one estimator."""
-    values = {
-        method: sample_values(_array(part, method, estimator, masks, "scores"))
-        | _mask_error(_array(part, method, estimator, masks, "errors"))
-        for method in part
-    }
+    by_method = {method: _array(part, method, estimator, masks) for method in part[0]}
     ranked, paper, limit = (
-        np.stack([_array(scores_of, method, estimator, name, "scores") for method in _ranked(part)])
+        np.stack([_array(scores_of, method, estimator, name)[0] for method in _ranked(by_method)])
         for scores_of, name in ((part, masks), (usual, _drawn(PAPER_NUMBER)), (usual, _drawn("all")))
     )
-    taus = {"tau": ranking_agreement(ranked, paper, seed), "tau to all masks": ranking_agreement(ranked, limit, seed)}
-    return {"scores": values} | taus
+    return {
+        "scores": {method: sample_values(values) | _mask_error(errors) for method, (values, errors) in by_method.items()},
+        "tau": ranking_agreement(ranked, paper, seed),
+        "tau to all masks": ranking_agreement(ranked, limit, seed),
+    }
 
 
 def _ranked(methods: Iterable[str]) -> list[str]:
     return [method for method in methods if method not in CONTROL]
 
 
-def _array(part: Mapping[str, Scores], method: str, estimator: str, masks: str, kind: str) -> Float64[np.ndarray, " images"]:
-    return np.asarray(part[method][estimator][masks][kind], dtype=float)
+def _array(part: list[Scores], method: str, estimator: str, masks: str) -> Float64[np.ndarray, "2 images"]:
+    """Scores and standard errors."""
+    return np.concatenate([np.asarray(chunk[method][estimator][masks], dtype=float) for chunk in part]).T
 
 
 def _mask_error(errors: Float64[np.ndarray, " images"]) -> dict[str, float | None]:

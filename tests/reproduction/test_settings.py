@@ -1,6 +1,7 @@
 """Experiment 5 of the reproduction: one setting is varied at a time."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from benchmarks.reproduction import settings
 from benchmarks.reproduction.settings_ranking import ranking_agreement
-from benchmarks.reproduction.settings_scores import Explained, Features, Masks, reread, scores
+from benchmarks.reproduction.settings_scores import Explained, Features, Masks, Table, scores
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.training import Trained
 from quantus_senc import DataSensitivityConsistency, explain
@@ -24,10 +25,7 @@ def explained():
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 10 * 10, 3)).eval()
     x = torch.rand(3, 1, 12, 12)
     x[:, :, :5] = 0  # features that equal the baseline
-    return Explained(model, x, torch.tensor([0, 1, 2]))
-
-
-CALL = {"explain_func": explain, "explain_func_kwargs": {"method": "Saliency"}}
+    return Explained(model, x, torch.tensor([0, 1, 2]), torch.tensor([7, 8, 9]))
 
 
 def metric_of(masks, estimator):
@@ -41,32 +39,42 @@ def metric_of(masks, estimator):
     )
 
 
+def run(metric, explained, method="Saliency"):
+    kwargs = {"image_ids": explained.image_ids, "explain_func": explain, "explain_func_kwargs": {"method": method}}
+    metric(explained.model, explained.x, explained.y, **kwargs)
+    return metric.sensitivities
+
+
 @pytest.mark.parametrize("estimator", ["paper", "regression"])
 @pytest.mark.parametrize("masks", [Masks(0.3, 60, 1), Masks(0.8, 300, 42), Masks(0.6, "all", 42)])
 def test_other_masks_are_read_as_the_metric_would_run_them(explained, masks, estimator):
-    every, again = metric_of(Masks(0.8, "all", 42), "regression"), metric_of(masks, estimator)
-    every(explained.model, explained.x, explained.y, **CALL)
-    again(explained.model, explained.x, explained.y, **CALL)
-    for read, run in zip(reread(every.sensitivities, masks, estimator), again.sensitivities, strict=True):
-        assert read.score == pytest.approx(run.score)
-        assert read.standard_error == pytest.approx(run.standard_error, abs=1e-3, nan_ok=True)
-        assert read.explanation.tolist() == pytest.approx(run.explanation.tolist())
+    every = [
+        run(metric_of(Masks(0.8, "all", 42), "regression"), explained, method) for method in ("Saliency", "InputXGradient")
+    ]
+    again = [run(metric_of(masks, estimator), explained, method) for method in ("Saliency", "InputXGradient")]
+    for image in range(3):
+        table = Table.from_records([records[image] for records in every])
+        for read, records in zip(table.read(masks, estimator), again, strict=True):
+            assert read.score == pytest.approx(records[image].score)
+            assert read.standard_error == pytest.approx(records[image].standard_error, abs=1e-3, nan_ok=True)
+            assert read.explanation.tolist() == pytest.approx(records[image].explanation.tolist())
 
 
 def test_masks_that_were_not_run_are_refused(explained):
-    metric = metric_of(Masks(0.8, 50, 42), "regression")
-    metric(explained.model, explained.x + 0.5, explained.y, **CALL)  # more features than 50 masks have all masks of
+    bright = replace(explained, x=explained.x + 0.5)  # more features than 50 masks have all masks of
+    table = Table.from_records(run(metric_of(Masks(0.8, 50, 42), "regression"), bright)[:1])
     with pytest.raises(ValueError, match=r"the records lack \d+ of the masks; make them with n_masks='all'"):
-        reread(metric.sensitivities, Masks(0.5, 200, 42), "paper")
+        table.read(Masks(0.5, 200, 42), "paper")
 
 
-def test_scores_are_by_estimator_and_masks(explained):
-    values = scores(explained, "Saliency", FEATURES, Masks(0.8, "all", 42), {"half": Masks(0.5, 80, 42)})
+def test_scores_are_by_method_estimator_and_masks(explained):
+    methods = {"gradient": "Saliency", "random": "random"}
+    values = scores(explained, methods, FEATURES, Masks(0.8, "all", 42), {"half": Masks(0.5, 80, 42)})
+    assert list(values) == list(methods)
     for estimator in ("paper", "regression"):
-        metric = metric_of(Masks(0.5, 80, 42), estimator)
-        expected = metric(explained.model, explained.x, explained.y, **CALL)
-        assert values[estimator]["half"]["scores"] == pytest.approx(expected, abs=1e-4)
-        assert values[estimator]["half"]["errors"] == pytest.approx(metric.standard_errors, abs=1e-3)
+        expected = [[one.score, one.standard_error] for one in run(metric_of(Masks(0.5, 80, 42), estimator), explained)]
+        for row, pair in zip(values["gradient"][estimator]["half"], expected, strict=True):
+            assert row == pytest.approx(pair, abs=1e-3)
 
 
 def test_tau_counts_the_pairs_that_change_places():
