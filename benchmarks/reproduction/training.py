@@ -30,11 +30,11 @@ class Recipe:
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Recipe]] = {
     "mnist": (paper_cnn, Recipe("mnist", (28,) * 4, 3e-3, "adam", 0.0)),
-    "cifar10": (partial(named_resnet18, 16), Recipe("cifar10", (24,) * 14 + (32,) * 8, 0.4, padding=4, flip=True)),
-    "gtsrb": (partial(mobilenet_v3_small, 43), Recipe("gtsrb", (32,) * 7, 4e-3, "adam", 1e-2, padding=3)),
-    "gtsrb_transformer": (partial(small_transformer, 43), Recipe("gtsrb", (32,) * 15, 2e-3, "adam", 5e-2, padding=3)),
-    "gtsrb_shortcuts": (partial(named_resnet18, 8, 43), Recipe("gtsrb", (32,) * 3, 0.2, padding=3)),
-    "gtsrb_no_shortcuts": (partial(plain_resnet18, 8, 43), Recipe("gtsrb", (32,) * 3, 0.2, padding=3)),
+    "cifar10": (partial(named_resnet18, 16), Recipe("cifar10", (24,) * 10 + (32,) * 6, 0.4, padding=4, flip=True)),
+    "gtsrb": (partial(mobilenet_v3_small, 43), Recipe("gtsrb", (32,) * 5, 4e-3, "adam", 1e-2, padding=3)),
+    "gtsrb_transformer": (partial(small_transformer, 43), Recipe("gtsrb", (32,) * 10, 2e-3, "adam", 5e-2, padding=3)),
+    "gtsrb_shortcuts": (partial(named_resnet18, 8, 43), Recipe("gtsrb", (32,) * 2, 0.2, padding=3)),
+    "gtsrb_no_shortcuts": (partial(plain_resnet18, 8, 43), Recipe("gtsrb", (32,) * 2, 0.2, padding=3)),
 }
 
 
