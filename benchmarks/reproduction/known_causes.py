@@ -1,66 +1,67 @@
 """Why SenC of a faithful explanation is not always 1: one thing is varied at a time, and every mask is tried."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.reproduction.known_explanations import explain_effect
+from benchmarks.reproduction.known_explanations import FAITHFUL, explain_effect
 from benchmarks.reproduction.known_networks import N_PATCHES, Known, as_image, linear_model
-from benchmarks.reproduction.known_scores import data_records, halves, sample_values
+from benchmarks.reproduction.known_scores import data_records, halves, score_values
 from quantus_senc.core.consistency import consistency
 from quantus_senc.core.masks import probability
 
-METHODS: dict[str, Any] = {
-    "effect": (explain_effect, {}),
-    "size of effect": (explain_effect, {"part": "size"}),
-    "positive part of effect": (explain_effect, {"part": "positive"}),
-    "input": "input",
-    "Sobel": "Sobel",
-    "random": "random",
-}
-_EVERY_MASK = {"mask_rate": 0.8, "n_masks": "all"}
+METHODS: dict[str, Any] = {**FAITHFUL, "input": "input", "random": "random"}
+_RATES = (0.8, 0.5, 0.2, 0.01)
+Settings = dict[str, Callable[[], dict[str, Any]]]
 
 
-def sweeps(shortcut: Known, n: int, seed: int) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Experiments by name, each of which returns values by what it varies."""
-    signed, against = partial(linear_model, n, seed), N_PATCHES // 2
-    rates, margins = (0.1, 0.2, 0.5, 0.8, 0.9), (0.3, 3.0, 10.0, 30.0)
+def sweeps(shortcut: Known, n: int, seed: int) -> dict[str, Settings]:
+    """Experiments by name: for each setting of the one thing that is varied, what returns its values.
+
+    Parameters
+    ----------
+    shortcut
+        The network of `shortcut_network`; the others are linear.
+    n
+        The number of images.
+    seed
+        Of images and weights.
+    """
+    linear = partial(linear_model, n, seed)
+    both = linear(n_against=N_PATCHES // 2)
     return {
-        "patches against the class, of 10": lambda: {str(k): causes(signed(n_against=k)) for k in (0, 1, 2, 3, 5)},
-        "mask rate, evidence for": lambda: {str(rate): causes(signed(), mask_rate=rate) for rate in rates},
-        "mask rate, evidence for and against": lambda: {
-            str(rate): causes(signed(n_against=against), mask_rate=rate) for rate in rates
+        "patches against the class": _settings((0, 1, 2, 3, 5), lambda k: causes(linear(n_against=k))),
+        "mask rate, evidence for and against": _settings(_RATES, lambda rate: causes(both, mask_rate=rate)),
+        "mask rate, shortcut": _settings(_RATES, lambda rate: causes(shortcut, mask_rate=rate)),
+        "softmax, evidence for and against": _settings((True, False), lambda softmax: causes(both, softmax=softmax)),
+        "margin, evidence for the class": _settings((0.3, 3.0, 10.0, 30.0), lambda margin: causes(linear(margin=margin))),
+        "relevant patches": _settings((1, 2, 5, 10), lambda k: causes(linear(n_relevant=k))),
+        "relevant patches, 60 masks": _settings((1, 2, 5, 10), lambda k: causes(linear(n_relevant=k), n_masks=60)),
+        "other patches of the shortcut": {"seen": lambda: causes(shortcut), "hidden": lambda: causes(hidden(shortcut))},
+        "similarity of maps": {
+            "linear, for and against": lambda: similarities(both),
+            "linear, for and against, logits": lambda: similarities(both, softmax=False),
+            "shortcut": lambda: similarities(shortcut),
         },
-        "softmax, evidence for and against": lambda: {
-            str(softmax): causes(signed(n_against=against), softmax=softmax) for softmax in (True, False)
-        },
-        "margin, evidence for": lambda: {str(one): causes(signed(margin=one)) for one in margins},
-        "relevant patches, all masks": lambda: {str(k): causes(signed(n_relevant=k)) for k in (1, 2, 4, 6, 10)},
-        "relevant patches, 100 masks": lambda: {
-            str(k): causes(signed(n_relevant=k), n_masks=100) for k in (1, 2, 4, 6, 10)
-        },
-        "shortcut, mask rate": lambda: {str(rate): causes(shortcut, mask_rate=rate) for rate in (0.2, 0.5, 0.8)},
-        "shortcut, other patches": lambda: {
-            "as they are": causes(shortcut), "hidden from the network": causes(hidden(shortcut))
-        },
-        "similarity": lambda: {
-            "linear, evidence for and against": similarities(signed(n_against=against)),
-            "shortcut": similarities(shortcut),
-        },
-    }  # fmt: skip
+    }
 
 
-def causes(known: Known, *, softmax: bool = True, **masks: Any) -> dict[str, Any]:
+def _settings(varied: Iterable[Any], measure: Callable[[Any], dict[str, Any]]) -> Settings:
+    return {str(one): partial(measure, one) for one in varied}
+
+
+def causes(known: Known, *, n_masks: int | str = "all", mask_rate: float = 0.8, softmax: bool = True) -> dict[str, Any]:
     """Mean scores of a few explanations, and how the two sensitivities of the faithful one rank the truth."""
     methods = {
         name: (method[0], method[1] | {"softmax": softmax}) if isinstance(method, tuple) else method
         for name, method in METHODS.items()
     }
-    records = data_records(known, methods, softmax=softmax, **(_EVERY_MASK | masks))["regression"]
-    scores = {name: sample_values([record.score for record in one]) for name, one in records.items()}
+    records = data_records(known, methods, softmax=softmax, n_masks=n_masks, mask_rate=mask_rate)["regression"]
+    scores = {name: score_values(one, known.k) for name, one in records.items()}
     return {"scores": scores, "the two sensitivities": halves(known, records["effect"], softmax=softmax)}
 
 
@@ -82,18 +83,20 @@ def hidden(known: Known) -> Known:
     return Known(_Hidden(known.model, as_image(seen)).eval(), known.x, known.relevant)
 
 
-def similarities(known: Known) -> dict[str, Any]:
-    """SenC of the exact effect with three similarities of maps: of ranks (the paper's), of values, and of their sizes."""
-    records = data_records(known, {"effect": explain_effect}, **_EVERY_MASK)["regression"]["effect"]
-    scores: dict[str, list[float]] = {"ranks": [], "values": []}
+def similarities(known: Known, *, softmax: bool = True) -> dict[str, Any]:
+    """SenC and top-k agreement of the exact effect, with maps compared by ranks, as in the paper, or by values.
+
+    By values, similarity is 1 - sum |e° - e| / sum |e°|.
+    """
+    explained, rate = partial(explain_effect, known.model, softmax=softmax), 0.8
+    methods = {"effect": (explain_effect, {"softmax": softmax})}
+    records = data_records(known, methods, softmax=softmax, n_masks="all", mask_rate=rate)["regression"]["effect"]
+    by_values = []
     for record, image, target in zip(records, known.x, known.y, strict=True):
         masks = record.masks()
-        inputs = image * as_image(masks.float())
-        maps = explain_effect(known.model, torch.cat([image[None], inputs]), target.expand(1 + len(masks))).flatten(1)
-        near = 1 - (maps[1:] - maps[0]).abs().sum(1) / maps[0].abs().sum()
-        kept = masks.double() - 0.2
-        chance = probability(masks, 0.8)
-        sensitivity = (chance * near.double()) @ kept
-        scores["ranks"].append(record.score)
-        scores["values"].append(consistency(record.prediction, sensitivity, record.tie_tolerance).item())
-    return {name: sample_values(one) for name, one in scores.items()}
+        maps = explained(torch.cat([image[None], image * as_image(masks.float())]), target.expand(1 + len(masks))).flatten(1)
+        near = 1 - (maps[1:] - maps[0]).abs().sum(1).double() / maps[0].abs().sum()
+        covariance = (probability(masks, rate) * near) @ (masks.double() - (1 - rate))
+        score = consistency(record.prediction, covariance, record.tie_tolerance).item()
+        by_values.append(replace(record, explanation=covariance, score=score))
+    return {name: score_values(one, known.k) for name, one in (("ranks", records), ("values", by_values))}

@@ -53,12 +53,14 @@ def patch_effects(model: nn.Module, inputs: Tensor, targets: Tensor, *, softmax:
     return (confidences[:1] - confidences[1:]).mT.mul(_DIGITS).round().div(_DIGITS)
 
 
+FAITHFUL: dict[str, Any] = {
+    "effect": (explain_effect, {}),
+    "size of effect": (explain_effect, {"part": "size"}),
+    "positive part of effect": (explain_effect, {"part": "positive"}),
+}
+
+
 def lineup(*, has_convolution: bool) -> dict[str, Any]:
     """The faithful explanations, the methods of the paper, and the controls; Grad-CAM needs a convolution."""
     paper = {name: method for name, method in PAPER_METHODS.items() if has_convolution or name != "Grad-CAM"}
-    return {
-        "effect": explain_effect,
-        "size of effect": (explain_effect, {"part": "size"}),
-        **paper,
-        **{control: control for control in CONTROLS},
-    }
+    return FAITHFUL | paper | {control: control for control in CONTROLS}

@@ -36,6 +36,11 @@ class Known:
         with torch.no_grad():
             return self.model(self.x).argmax(1)
 
+    @property
+    def k(self) -> int:
+        """Of how many patches the top-k agreement is: the relevant ones, or 3 where all are."""
+        return len(self.relevant) if len(self.relevant) < N_PATCHES else 3
+
     def first(self, n: int) -> "Known":
         """The same with the first n images."""
         return replace(self, x=self.x[:n])

@@ -12,6 +12,7 @@ from quantus_senc import ParameterSensitivityConsistency
 from quantus_senc.comparison.named_methods import named_methods
 
 CONVOLUTION, HIDDEN = "0", "3"  # of `two_patch_network`
+_BLIND = ("fixed random", "blob", "input", "blurred noise")  # Sobel and random stand for them
 
 
 def relevant_units(model: nn.Sequential) -> dict[str, list[int]]:
@@ -27,12 +28,11 @@ def parameter_values(known: Known, *, n_masks: int, mask_rate: float, seed: int)
     Parameters
     ----------
     n_masks
-        Of the fully connected layer, which has too many units for all masks; the convolution gets all.
+        Of each layer. The convolution gets no more than the 1024 that there are.
     """
     values = {}
     for layer, units in relevant_units(known.model).items():  # type: ignore[arg-type]
-        masks = "all" if layer == CONVOLUTION else n_masks
-        records = _records(known, layer, n_masks=masks, mask_rate=mask_rate, seed=seed)
+        records = _records(known, layer, n_masks=n_masks, mask_rate=mask_rate, seed=seed)
         values[{CONVOLUTION: "convolution", HIDDEN: "fully connected layer"}[layer]] = {
             "relevant units": units,
             "scores": {name: score_values(one, len(units)) for name, one in records.items()},
@@ -44,7 +44,10 @@ def parameter_values(known: Known, *, n_masks: int, mask_rate: float, seed: int)
 def _records(known: Known, layer: str, **masks: Any) -> Records:
     metric = ParameterSensitivityConsistency(estimator="regression", layers=[layer], disable_warnings=True, **masks)
     records: Records = {}
-    for name, method in named_methods(lineup(has_convolution=True)).items():
+    methods = lineup(has_convolution=True)
+    for name in _BLIND:
+        del methods[name]
+    for name, method in named_methods(methods).items():
         how = {"explain_func": method.explain_func, "explain_func_kwargs": method.explain_func_kwargs}
         metric(known.model, known.x, known.y, channel_first=True, **how)
         records[name] = metric.sensitivities[layer]

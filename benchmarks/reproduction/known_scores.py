@@ -26,7 +26,7 @@ def data_records(
     **masks: Any,
 ) -> dict[str, Records]:
     """For each estimator the records of each method, one an image; all estimators read the same masks."""
-    metric = DataSensitivityConsistency(estimator=estimators[0], disable_warnings=True, **GRID, **masks)
+    metric = DataSensitivityConsistency(estimator=estimators[0], disable_warnings=True, max_batch_size=2048, **GRID, **masks)
     records: dict[str, Records] = {estimator: {} for estimator in estimators}
     for name, method in named_methods(methods).items():
         call = {

@@ -1,5 +1,6 @@
 """Experiment 8: does SenC rank an explanation first that is right by construction?"""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.reproduction.known_causes import sweeps
-from benchmarks.reproduction.known_explanations import lineup
+from benchmarks.reproduction.known_explanations import FAITHFUL, lineup
 from benchmarks.reproduction.known_networks import N_PATCHES, Known, linear_model, shortcut_network, two_patch_network
 from benchmarks.reproduction.known_parameters import parameter_values
 from benchmarks.reproduction.known_scores import data_records, halves, score_values, standing
@@ -16,7 +17,6 @@ from benchmarks.reproduction.values import rounded
 from quantus_senc.plot.style import QUIET, look, panels, wrapped
 
 MASK_RATE = 0.8
-FAITHFUL = "effect"
 
 
 def run(setup: Setup) -> dict[str, Any]:
@@ -30,56 +30,58 @@ def run(setup: Setup) -> dict[str, Any]:
     """
     n, n_masks = setup.size(quick=60, full=200, smoke=2), setup.size(quick=500, full=500, smoke=60)
     n_causes = setup.size(quick=24, full=200, smoke=2)
-    networks, reliance = _networks(n, setup.seed)
+    networks, reliance = _networks(setup, n)
     return {
         "settings": {
             "images": n, "masks": {"limit": 2**N_PATCHES, "drawn": n_masks}, "mask rate": MASK_RATE, "seed": setup.seed,
-            "patches": N_PATCHES, "baseline": 0, "explained class": "the predicted one",
+            "patches": N_PATCHES, "baseline": 0, "explained class": "the predicted one", "images for causes": n_causes,
         },
         "shortcut": {what: rounded(share) for what, share in reliance.items()},
         "data SenC": {
-            name: setup.part("known_truth", name, lambda known=known: _data_values(known, n_masks, setup.seed))
+            name: setup.part("known_truth", name, partial(_data_values, known, n_masks, setup.seed))
             for name, known in networks.items()
         },
-        "parameter SenC": setup.part("known_truth", "parameters", lambda: _parameter_values(setup)),
+        "parameter SenC": setup.part("known_truth", "parameters", partial(_parameter_values, setup)),
         "causes": {
-            name: setup.part("known_truth", f"cause {name}", sweep)
-            for name, sweep in sweeps(networks["shortcut"].first(n_causes), n_causes, setup.seed).items()
+            name: {
+                setting: setup.part("known_truth", f"{name}, {setting}", measure)
+                for setting, measure in list(settings.items())[: setup.size(quick=9, full=9, smoke=1)]
+            }
+            for name, settings in sweeps(networks["shortcut"].first(n_causes), n_causes, setup.seed).items()
         },
     }  # fmt: skip
 
 
+def _networks(setup: Setup, n: int) -> tuple[dict[str, Known], dict[str, float]]:
+    shortcut, reliance = shortcut_network(n, setup.seed, steps=setup.size(quick=150, full=150, smoke=20))
+    networks = {
+        "shortcut": shortcut,
+        "two patches": two_patch_network(n, setup.seed),
+        "linear, evidence for the class": linear_model(n, setup.seed),
+        "linear, evidence for and against": linear_model(n, setup.seed, n_against=N_PATCHES // 2),
+    }
+    return dict(list(networks.items())[: setup.size(quick=4, full=4, smoke=1)]), reliance
+
+
 def _parameter_values(setup: Setup) -> dict[str, Any]:
     known = two_patch_network(setup.size(quick=16, full=60, smoke=2), setup.seed)
-    n_masks = setup.size(quick=1000, full=10_000, smoke=300)
-    return {"images": len(known.x), "masks of the fully connected layer": n_masks} | parameter_values(
+    n_masks = setup.size(quick=1024, full=10_000, smoke=210)
+    return {"images": len(known.x), "masks": n_masks} | parameter_values(
         known, n_masks=n_masks, mask_rate=MASK_RATE, seed=setup.seed
     )
 
 
-def _networks(n: int, seed: int) -> tuple[dict[str, Known], dict[str, float]]:
-    shortcut, reliance = shortcut_network(n, seed)
-    networks = {
-        "linear, evidence for the class": linear_model(n, seed),
-        "linear, evidence for and against": linear_model(n, seed, n_against=N_PATCHES // 2),
-        "two patches": two_patch_network(n, seed),
-        "shortcut": shortcut,
-    }
-    return networks, reliance
-
-
 def _data_values(known: Known, n_masks: int, seed: int) -> dict[str, Any]:
     methods = lineup(has_convolution=any(isinstance(module, torch.nn.Conv2d) for module in known.model.modules()))
-    k = len(known.relevant) if len(known.relevant) < N_PATCHES else 3
     masks = {"mask_rate": MASK_RATE, "seed": seed}
     limit = data_records(known, methods, n_masks="all", **masks)["regression"]
     drawn = data_records(known, methods, n_masks=n_masks, estimators=("regression", "paper"), **masks)
     parts = {"limit": limit, "regression, drawn masks": drawn["regression"], "paper's sums, drawn masks": drawn["paper"]}
     return {"relevant patches": list(known.relevant)} | {
         part: {
-            "scores": {name: score_values(one, k) for name, one in records.items()},
-            "standing": {name: standing(records, name) for name in (FAITHFUL, "size of effect")},
-            "the two sensitivities": halves(known, records[FAITHFUL]),
+            "scores": {name: score_values(one, known.k) for name, one in records.items()},
+            "standing": {name: standing(records, name) for name in FAITHFUL},
+            "the two sensitivities": halves(known, records["effect"]),
         }
         for part, records in parts.items()
     }
