@@ -1,6 +1,6 @@
 """Why SenC of a faithful explanation is not always 1: one thing is varied at a time, and every mask is tried."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,10 +11,14 @@ from torch import Tensor, nn
 from benchmarks.reproduction.known_explanations import FAITHFUL, explain_effect
 from benchmarks.reproduction.known_networks import N_PATCHES, Known, as_image, linear_model
 from benchmarks.reproduction.known_scores import data_records, halves, score_values
+from benchmarks.reproduction.methods import PAPER_METHODS
+from quantus_senc import Sensitivity
 from quantus_senc.core.consistency import consistency
 from quantus_senc.core.masks import probability
+from quantus_senc.core.ranks import spearman
 
 METHODS: dict[str, Any] = {**FAITHFUL, "input": "input", "random": "random"}
+_SIGNED: dict[str, Any] = {"effect": (explain_effect, {})} | {name: PAPER_METHODS[name] for name in ("IG", "LRP", "DeepLift")}
 _RATES = (0.8, 0.5, 0.2, 0.01)
 Settings = dict[str, Callable[[], dict[str, Any]]]
 
@@ -40,11 +44,15 @@ def sweeps(shortcut: Known, n: int, seed: int) -> dict[str, Settings]:
         "softmax, evidence for and against": _settings((True, False), lambda softmax: causes(both, softmax=softmax)),
         "margin, evidence for the class": _settings((0.3, 3.0, 10.0, 30.0), lambda margin: causes(linear(margin=margin))),
         "relevant patches": _settings((1, 2, 5, 10), lambda k: causes(linear(n_relevant=k))),
-        "relevant patches, 60 masks": _settings((1, 2, 5, 10), lambda k: causes(linear(n_relevant=k), n_masks=60)),
+        "relevant patches, 60 masks": _settings((1, 2, 5, 10), lambda k: causes(linear(n_relevant=k), n_masks=60, seed=seed)),
         "other patches of the shortcut": {"seen": lambda: causes(shortcut), "hidden": lambda: causes(hidden(shortcut))},
+        "abs=True, evidence for and against": _settings((False, True), lambda size: causes(both, methods=_SIGNED, abs=size)),
+        "abs=True, shortcut": _settings((False, True), lambda size: causes(shortcut, methods=_SIGNED, abs=size)),
         "similarity of maps": {
-            "linear, for and against": lambda: similarities(both),
-            "linear, for and against, logits": lambda: similarities(both, softmax=False),
+            "evidence for the class": lambda: similarities(linear()),
+            "evidence for the class, logits": lambda: similarities(linear(), softmax=False),
+            "evidence for and against": lambda: similarities(both),
+            "evidence for and against, logits": lambda: similarities(both, softmax=False),
             "shortcut": lambda: similarities(shortcut),
         },
     }
@@ -54,13 +62,23 @@ def _settings(varied: Iterable[Any], measure: Callable[[Any], dict[str, Any]]) -
     return {str(one): partial(measure, one) for one in varied}
 
 
-def causes(known: Known, *, n_masks: int | str = "all", mask_rate: float = 0.8, softmax: bool = True) -> dict[str, Any]:
-    """Mean scores of a few explanations, and how the two sensitivities of the faithful one rank the truth."""
+def causes(known: Known, *, methods: Mapping[str, Any] = METHODS, softmax: bool = True, **kwargs: Any) -> dict[str, Any]:
+    """Mean scores of a few explanations, and how the two sensitivities of the faithful one rank the truth.
+
+    Parameters
+    ----------
+    known, methods
+        "effect" is among the methods.
+    softmax
+        Whether effects, too, are those on the probability.
+    kwargs
+        Of `DataSensitivityConsistency`; by default all masks, and a mask rate of 0.8.
+    """
     methods = {
         name: (method[0], method[1] | {"softmax": softmax}) if isinstance(method, tuple) else method
-        for name, method in METHODS.items()
+        for name, method in methods.items()
     }
-    records = data_records(known, methods, softmax=softmax, n_masks=n_masks, mask_rate=mask_rate)["regression"]
+    records = data_records(known, methods, softmax=softmax, **({"n_masks": "all", "mask_rate": 0.8} | kwargs))["regression"]
     scores = {name: score_values(one, known.k) for name, one in records.items()}
     return {"scores": scores, "the two sensitivities": halves(known, records["effect"], softmax=softmax)}
 
@@ -84,19 +102,23 @@ def hidden(known: Known) -> Known:
 
 
 def similarities(known: Known, *, softmax: bool = True) -> dict[str, Any]:
-    """SenC and top-k agreement of the exact effect, with maps compared by ranks, as in the paper, or by values.
+    """SenC and top-k agreement of the exact effect, with similarity weighed in three ways.
 
-    By values, similarity is 1 - sum |e° - e| / sum |e°|.
+    "ranks" is Spearman's rho, as in the paper. "values" is 1 - sum |e° - e| / sum |e°|. "ranks, nothing else changes" is
+    Spearman's rho of the map of the original and the same map with 0 for eliminated patches: the effects of the others stay.
     """
     explained, rate = partial(explain_effect, known.model, softmax=softmax), 0.8
     methods = {"effect": (explain_effect, {"softmax": softmax})}
     records = data_records(known, methods, softmax=softmax, n_masks="all", mask_rate=rate)["regression"]["effect"]
-    by_values = []
+    others: dict[str, list[Sensitivity]] = {"values": [], "ranks, nothing else changes": []}
     for record, image, target in zip(records, known.x, known.y, strict=True):
         masks = record.masks()
-        maps = explained(torch.cat([image[None], image * as_image(masks.float())]), target.expand(1 + len(masks))).flatten(1)
-        near = 1 - (maps[1:] - maps[0]).abs().sum(1).double() / maps[0].abs().sum()
-        covariance = (probability(masks, rate) * near) @ (masks.double() - (1 - rate))
-        score = consistency(record.prediction, covariance, record.tie_tolerance).item()
-        by_values.append(replace(record, explanation=covariance, score=score))
-    return {name: score_values(one, known.k) for name, one in (("ranks", records), ("values", by_values))}
+        pixels = as_image(masks.float())
+        original, *_ = maps = explained(torch.cat([image[None], image * pixels]), target.expand(1 + len(masks))).flatten(1)
+        differences = (maps[1:] - original).abs().sum(1) / original.abs().sum()
+        frozen = spearman((original * pixels.flatten(1)).double(), original.expand_as(maps[1:]).double()).nan_to_num()
+        for name, near in zip(others, (1 - differences.double(), frozen), strict=True):
+            covariance = (probability(masks, rate) * near) @ (masks.double() - (1 - rate))
+            score = consistency(record.prediction, covariance, record.tie_tolerance).item()
+            others[name].append(replace(record, explanation=covariance, score=score))
+    return {name: score_values(one, known.k) for name, one in ({"ranks": records} | others).items()}
