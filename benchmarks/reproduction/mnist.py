@@ -12,7 +12,7 @@ STUDY = Study(
     compactness=0.1,
     layers=("conv1", "conv2", "fc1", "fc2"),
     data_images=(64, 1000, 2),
-    data_masks=(1000, 5000, 60),
+    data_masks=(5000, 5000, 60),  # of which few differ: most superpixels are black, and a mask of these changes nothing
     parameter_images=(16, 100, 2),
     parameter_masks=(1000, 10_000, 520),
 )
