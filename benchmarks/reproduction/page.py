@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.reproduction.claims import Judgement
 from benchmarks.reproduction.claims_studies import CLAIMS as STUDY_CLAIMS
 from benchmarks.reproduction.claims_tables import CLAIMS as TABLE_CLAIMS
-from benchmarks.reproduction.recommendations import RECOMMENDATIONS
+from benchmarks.reproduction.recommendations import recommendations
 from benchmarks.reproduction.study_tables import TABLES
 
 TITLES = {
@@ -45,7 +45,7 @@ def load_results(folder: Path) -> dict[str, dict[str, Any]]:
 def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The page in Markdown."""
     parts = [_INTRODUCTION, _made_by(results), "## Claims\n", _claims(results)]
-    parts += ["## What we recommend\n", *(text(results) for text in RECOMMENDATIONS)]
+    parts += ["## What we recommend\n", *recommendations(results)]
     parts += ["## Experiments\n", *(_experiment(name, result) for name, result in results.items())]
     return "\n".join(parts).rstrip() + "\n"
 
