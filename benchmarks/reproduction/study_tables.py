@@ -62,7 +62,7 @@ def known_tables(values: Values) -> dict[str, Any]:
     layers = {name: layer for name, layer in values["parameter SenC"].items() if isinstance(layer, Mapping)}
     tables["parameter SenC"] = {name: layer["scores"] for name, layer in layers.items()}
     for cause, settings in values["causes"].items():
-        tables[cause] = {setting: point["scores"] for setting, point in settings.items()}
+        tables[cause] = {setting: point.get("scores", point) for setting, point in settings.items()}
     return tables
 
 
