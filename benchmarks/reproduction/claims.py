@@ -1,7 +1,7 @@
 """What the SenC paper says of its methods and image sets, and what our results say of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Values = dict[str, Any]
@@ -21,11 +21,29 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence that can be tried, in the paper's figures, and how the values of an experiment judge it."""
+    """A sentence that can be tried, in the paper's figures, and how the values of an experiment judge it.
+
+    Attributes
+    ----------
+    experiment
+        Its name.
+    judge
+        From its values.
+    reason
+        Why it may not hold. The page says it where it does not.
+    """
 
     experiment: str
     text: str
     judge: Callable[[Values], Judgement]
+    reason: str = ""
+
+    def judged(self, values: Values) -> Judgement:
+        """The judgement with its reason."""
+        judgement = self.judge(values)
+        if judgement.reason or judgement.verdict == YES:
+            return judgement
+        return replace(judgement, reason=self.reason)
 
 
 def shown(cell: Cell, key: str = "mean") -> str:

@@ -56,11 +56,11 @@ def _top_3_cifar(values: Values) -> Judgement:
     )
 
 
-def _convolutions_above_dense(convolutions: list[str], dense: list[str]) -> Callable[[Values], Judgement]:
+def _convolutions_above_dense(convolutions: list[str], dense: list[str], estimator: str) -> Callable[[Values], Judgement]:
     def judge(values: Values) -> Judgement:
         holds, ours = [], []
         for method in ("VB", "GB", "IG", "DeepLift"):
-            cells = {layer: values["parameter"][f"{layer}, paper"][method] for layer in [*convolutions, *dense]}
+            cells = {layer: values["parameter"][f"{layer}, {estimator}"][method] for layer in [*convolutions, *dense]}
             ours.append(f"{method}: " + ", ".join(f"`{layer}` {shown(cell)}" for layer, cell in cells.items()))
             holds += [clearly_above(cells[one], cells[other]) for one in convolutions for other in dense]
         return Judgement("; ".join(ours), verdict(holds))
@@ -95,22 +95,29 @@ def _gained_or_lost(values: Values) -> Judgement:
 
 
 EFFICIENTNET, TRANSFORMER = "EfficientNet-Lite0, ImageNet", "transformer, GTSRB"
+LEVEL = (
+    "The paper's level comes out with fewer masks, or if 0.8 of the features are kept: the tables of Settings. "
+    "The paper does not say how compact its superpixels are."
+)
+HIGHER = "Higher here by both estimators. Why is not known: no experiment has been made on it yet."
+UNITS = "The more units a layer has, the more noise do the paper's sums share. The regression has no such noise."
+MNIST_LAYERS = (["conv1", "conv2"], ["fc1", "fc2"])
+CIFAR_LAYERS = (["conv1", "layer1.0.conv1"], ["fc"])
 CLAIMS = [
-    Claim("mnist", "MNIST, data SenC: all but Grad-CAM above 0.6", above("data", PAPER, CONSISTENT, 0.6)),
-    Claim("mnist", "LRP 0.609", figure_is("data", PAPER, "LRP", 0.609)),
+    Claim("mnist", "MNIST, data SenC: all but Grad-CAM above 0.6", above("data", PAPER, CONSISTENT, 0.6), LEVEL),
+    Claim("mnist", "LRP 0.609", figure_is("data", PAPER, "LRP", 0.609), LEVEL),
     Claim("mnist", "Grad-CAM varies most: variance 0.13", _variance),
     Claim("mnist", "Random maps are expected at 0", _random),
     Claim("mnist", "Top-1 agreement around 0.8, but for Grad-CAM", above("data", "Top-1", CONSISTENT, 0.7)),
     Claim(
         "mnist", "Top-3: all three in common in more than 0.2 of the images, none in less than 0.05, but for Grad-CAM", _top_3
     ),
-    Claim("mnist", "Parameter SenC: GB 0.29", figure_is("parameter", ALL, "GB", 0.29)),
-    Claim("mnist", "IG 0.32", figure_is("parameter", ALL, "IG", 0.32)),
-    Claim("mnist", "Grad-CAM 0.14", figure_is("parameter", ALL, "Grad-CAM", 0.14)),
-    Claim("mnist", "VB, LRP and DeepLift 0.2 to 0.3", _between(ALL, ["VB", "LRP", "DeepLift"], 0.2, 0.3)),
-    Claim(
-        "mnist", "Convolutions far above fully connected layers", _convolutions_above_dense(["conv1", "conv2"], ["fc1", "fc2"])
-    ),
+    Claim("mnist", "Parameter SenC: GB 0.29", figure_is("parameter", ALL, "GB", 0.29), HIGHER),
+    Claim("mnist", "IG 0.32", figure_is("parameter", ALL, "IG", 0.32), HIGHER),
+    Claim("mnist", "Grad-CAM 0.14", figure_is("parameter", ALL, "Grad-CAM", 0.14), HIGHER),
+    Claim("mnist", "VB, LRP and DeepLift 0.2 to 0.3", _between(ALL, ["VB", "LRP", "DeepLift"], 0.2, 0.3), HIGHER),
+    Claim("mnist", "Convolutions far above fully connected layers", _convolutions_above_dense(*MNIST_LAYERS, "paper"), UNITS),
+    Claim("mnist", "The same by the regression", _convolutions_above_dense(*MNIST_LAYERS, "regression")),
     Claim("cifar10", "CIFAR-10, data SenC: LRP −0.012", figure_is("data", PAPER, "LRP", -0.012)),
     Claim("cifar10", "Grad-CAM 0.052", figure_is("data", PAPER, "Grad-CAM", 0.052)),
     Claim("cifar10", "DeepLift 0.351", figure_is("data", PAPER, "DeepLift", 0.351)),
@@ -121,11 +128,8 @@ CLAIMS = [
     Claim("cifar10", "LRP at random's level", as_random("parameter", [ALL, "all layers, regression"], ["LRP"])),
     Claim("cifar10", "IG and DeepLift best at conv1", best("parameter", "conv1, paper", ["IG", "DeepLift"])),
     Claim("cifar10", "and at layer1.0.conv1", best("parameter", "layer1.0.conv1, paper", ["IG", "DeepLift"])),
-    Claim(
-        "cifar10",
-        "Convolutions above the fully connected layer",
-        _convolutions_above_dense(["conv1", "layer1.0.conv1"], ["fc"]),
-    ),
+    Claim("cifar10", "Convolutions above the fully connected layer", _convolutions_above_dense(*CIFAR_LAYERS, "paper"), UNITS),
+    Claim("cifar10", "The same by the regression", _convolutions_above_dense(*CIFAR_LAYERS, "regression")),
     Claim("gtsrb", "GTSRB, data SenC: GB, IG and DeepLift best", best("data", PAPER, ["GB", "IG", "DeepLift"])),
     Claim("gtsrb", "VB worst", _gained_or_lost),
     Claim(

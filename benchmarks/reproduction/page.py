@@ -73,7 +73,7 @@ def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
     rows = ["| claim | ours | verdict | why |", "|---|---|---|---|"]
     for claim in [*TABLE_CLAIMS, *STUDY_CLAIMS]:
         result = results.get(claim.experiment)
-        judged = claim.judge(result["values"]) if result else Judgement("", "not run")
+        judged = claim.judged(result["values"]) if result else Judgement("", "not run")
         rows.append(f"| {claim.text} | {judged.ours} | {judged.verdict} | {judged.reason} |")
     return "\n".join([*rows, ""])
 

@@ -1,0 +1,75 @@
+"""The page of the reproduction: its numbers are those of the results, and its verdicts follow from them."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reproduce import RESULTS
+from benchmarks.reproduction.claims import NO, PARTLY, YES, as_random, at_randoms_level, best, clearly_above, figure_is, near
+from benchmarks.reproduction.claims_studies import CLAIMS as STUDY_CLAIMS
+from benchmarks.reproduction.claims_tables import CLAIMS as TABLE_CLAIMS
+from benchmarks.reproduction.page import load_results, page
+
+PAGE = Path(RESULTS).parent / "REPRODUCTION.md"
+RESULTS_BY_NAME = load_results(RESULTS)
+
+
+def numbers(value):
+    """All numbers in nested results."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for one in value for number in numbers(one)]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def unknown(text, known):
+    """The decimal numbers of a text that no known number rounds to."""
+    printed = re.findall(r"(?<![\w.])[-−]?\d+\.\d+(?![\w.])", text)
+    return [
+        one for one in printed if not any(f"{value:.{len(one.split('.')[1])}f}" == one.replace("−", "-") for value in known)
+    ]
+
+
+def test_page_is_made_of_the_results():
+    assert PAGE.read_text() == page(RESULTS_BY_NAME)
+
+
+@pytest.mark.parametrize("claim", [*TABLE_CLAIMS, *STUDY_CLAIMS], ids=lambda claim: claim.text[:40])
+def test_numbers_of_a_claim_are_results(claim):
+    if claim.experiment not in RESULTS_BY_NAME:
+        pytest.skip("not run")
+    judged = claim.judged(RESULTS_BY_NAME[claim.experiment]["values"])
+    assert not unknown(f"{judged.ours} {judged.reason}", numbers(RESULTS_BY_NAME[claim.experiment]["values"]))
+    assert judged.verdict in (YES, NO, PARTLY)
+    assert re.search(r"\d", judged.ours)
+
+
+def test_numbers_of_experiments_and_recommendations_are_results():
+    text = PAGE.read_text().split("## What we recommend")[1]
+    assert not unknown(text, numbers(RESULTS_BY_NAME))
+
+
+def test_an_unknown_number_is_seen():
+    assert unknown("0.61 ± 0.02, -0.2", [0.609, 0.0213]) == ["-0.2"]
+
+
+def cell(mean, error=0.01):
+    return {"mean": mean, "error": error, "n_images": 16}
+
+
+def test_verdicts():
+    row = {"IG": cell(0.5), "LRP": cell(0.52, 0.05), "VB": cell(0.2), "random": cell(0.19)}
+    values = {"data": {"SenC, paper": row, "SenC, regression": row}}
+    assert near(row["IG"], 0.519)
+    assert not near(row["IG"], 0.521)
+    assert clearly_above(row["IG"], row["VB"])
+    assert not clearly_above(row["LRP"], row["IG"])
+    assert at_randoms_level(row, "VB")
+    assert not at_randoms_level(row, "IG")
+    assert figure_is("data", "SenC, paper", "IG", 0.9)(values).verdict == NO
+    assert best("data", "SenC, paper", ["IG", "LRP"])(values).verdict == YES
+    assert best("data", "SenC, paper", ["IG", "VB"])(values).verdict == PARTLY
+    assert as_random("data", ["SenC, paper"], ["VB", "IG"])(values).verdict == PARTLY
