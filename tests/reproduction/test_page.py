@@ -17,12 +17,19 @@ RESULTS_BY_NAME = load_results(RESULTS)
 
 
 def numbers(value):
-    """All numbers in nested results."""
+    """All numbers in nested results, also those that name a setting."""
     if isinstance(value, Mapping):
-        value = list(value.values())
+        value = [*map(_number, value), *value.values()]
     if isinstance(value, list):
         return [number for one in value for number in numbers(one)]
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def _number(name):
+    try:
+        return float(name)
+    except ValueError:
+        return None
 
 
 def unknown(text, known):
