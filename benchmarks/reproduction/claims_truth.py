@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmarks.reproduction.claims import NO, PARTLY, YES, Claim, Judgement, Values, shown, verdict
+from benchmarks.reproduction.claims import NO, PARTLY, YES, Claim, Judgement, Values, near, shown, verdict
 
 PUBLISHED = ("Faithfulness Correlation", "Pixel Flipping", "Random Logit", "MPRT")
 SENC = ("Data SenC, regression", "Data SenC, paper", "Parameter SenC, regression", "Parameter SenC, paper")
@@ -41,6 +41,17 @@ def _consistency(values: Values) -> Judgement:
 
 SAME = ("effect", "size of effect", "positive part of effect")
 WORDS = {"effect": "The exact effect of each feature", "size of effect": "The size of the exact effect"}
+
+
+def _published(values: Values) -> Judgement:
+    metrics = values["published"]["metrics"]
+    names = {name: (metric["MC"], metric["published MC"]) for name, metric in metrics.items()}
+    ours = ", ".join(f"{name} {shown(cell)} (published {published:.2f})" for name, (cell, published) in names.items())
+    turned = metrics["Pixel Flipping"]["MC of the other direction"]
+    reason = f"If more is better in Pixel Flipping, as its published code has it, its mean is {shown(turned)}."
+    return Judgement(ours, verdict([near(*pair) for pair in names.values()]), reason)
+
+
 REASONS = {
     "shortcut": "Features that speak against the class rank low in the map; see the table of causes.",
     "two patches": "",
@@ -54,6 +65,7 @@ NETWORKS = {
     "linear, evidence for and against": "a linear model whose features speak for and against the class",
 }
 CLAIMS = [
+    Claim("meta_evaluation", "Published means of meta-consistency on MNIST (Hedström et al. 2023)", _published),
     Claim("meta_evaluation", "SenC is at least as consistent as the other metrics (MetaQuantus)", _consistency),
     *(
         Claim("known_truth", f"{WORDS[name]} is first: {text}", _first(network, name))
