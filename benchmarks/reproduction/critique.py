@@ -27,7 +27,7 @@ def run(setup: Setup) -> dict[str, Any]:
 
     CIFAR-10 takes too long for two cores.
     """
-    n_images, n_masks, n_layer_masks = setup.size(64, 512, 2), setup.size(450, 2000, 100), setup.size(800, 10_000, 100)
+    n_images, n_masks, n_layer_masks = setup.size(64, 512, 2), setup.size(450, 2000, 100), setup.size(2250, 10_000, 100)
     n_channel_images, n_draws = setup.size(8, 64, 2), setup.size(8, 30, 1)
     sizes = {"n_images": n_images, "n_masks": n_masks}
     names = ("mnist", "cifar10") if setup.scale == "full" else ("mnist",)

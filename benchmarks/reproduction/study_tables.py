@@ -32,6 +32,7 @@ def critique_tables(values: Values) -> dict[str, Any]:
         ranks = {name: {column: {"mean": cell["rank"]} for column, cell in row.items()} for name, row in maps["scores"].items()}
         tables[f"{data}, ranks"] = ranks
         tables[f"{data}, controls"] = maps["controls"]
+    tables["why edges do well, MNIST"] = values["why edges do well"]
     tables |= {f"blurred noise, {name}": rows for name, rows in values["blurred noise"].items()}
     for network, scales in values["activation scales"].items():
         tables[f"activation scales, {network}"] = scales["correlations"]
