@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.reproduction.critique_figure import figure as figure
+from benchmarks.reproduction.critique_ink import ink_values
 from benchmarks.reproduction.critique_noise import noise_curve
 from benchmarks.reproduction.critique_ranks import TOLERANCE, agreement_values, rank_values, scored_maps
 from benchmarks.reproduction.critique_scales import scale_values
@@ -22,11 +23,11 @@ DEPTHS = {"mnist": ("relu1", "relu2", "relu3"), "gtsrb_shortcuts": BLOCKS, "gtsr
 
 
 def run(setup: Setup) -> dict[str, Any]:
-    """The four questions: "maps", "blurred noise", "activation scales", and "agreement" of the metrics.
+    """The four questions: "maps", "blurred noise", "activation scales", "agreement" of the metrics; and why edges do well.
 
     CIFAR-10 takes too long for two cores.
     """
-    n_images, n_masks, n_layer_masks = setup.size(64, 512, 2), setup.size(450, 2000, 20), setup.size(2250, 10_000, 20)
+    n_images, n_masks, n_layer_masks = setup.size(64, 512, 2), setup.size(450, 2000, 100), setup.size(2250, 10_000, 100)
     n_channel_images, n_draws = setup.size(8, 64, 2), setup.size(8, 30, 1)
     sizes = {"n_images": n_images, "n_masks": n_masks}
     names = ("mnist", "cifar10") if setup.scale == "full" else ("mnist",)
@@ -41,6 +42,7 @@ def run(setup: Setup) -> dict[str, Any]:
             "activation scales": {"images": n_channel_images, "draws of the weights": n_draws},
         },
         "maps": {name: rank_values(comparison) for name, comparison in maps.items()},
+        "why edges do well": setup.part("critique", "ink", partial(ink_values, setup, "mnist", **sizes, **SEGMENTS["mnist"])),
         "blurred noise": noise_curve(setup, "mnist", **sizes, **SEGMENTS["mnist"]),
         "activation scales": {
             name: setup.part("critique", f"scales-{name}", partial(_scales, setup, name, n_channel_images, n_draws))

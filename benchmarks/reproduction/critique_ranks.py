@@ -22,7 +22,7 @@ CONTROLS: dict[str, Any] = {
     "Sobel": "Sobel",
     "blob": "blob",
 }
-SMOKE_MAPS = ("VB", "random", "blob")
+SMOKE_MAPS = ("VB", "blob")
 BY_NAME = ("Smooth MPRT", "Efficient MPRT", "Random Logit", "Faithfulness Correlation", "Pixel Flipping")
 TOLERANCE = 0.2  # of Parameter SenC: an image whose score has no larger standard error gets no more masks
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from benchmarks.reproduction.critique_channels import Channels, activations, channels
+from benchmarks.reproduction.critique_ink import rank_correlation
 from benchmarks.reproduction.values import rounded, sample_values
 
 
@@ -133,13 +133,7 @@ def correlation(a: np.ndarray, b: np.ndarray, keep: np.ndarray | None = None) ->
 def correlations(a: np.ndarray, b: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
     """Spearman's rho of each image over the channels (N, C), or over those to keep; NaN where one of them is constant."""
     keep = np.ones_like(a, bool) if keep is None else keep
-    return np.array([_spearman(first[kept], second[kept]) for first, second, kept in zip(a, b, keep, strict=True)])
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+    return np.array([rank_correlation(first[kept], second[kept]) for first, second, kept in zip(a, b, keep, strict=True)])
 
 
 def over_draws(values: Sequence[float]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,9 @@ import torch
 from matplotlib import pyplot as plt
 from torch import nn
 
-from benchmarks.reproduction import critique, critique_noise
+from benchmarks.reproduction import critique, critique_ink, critique_noise
 from benchmarks.reproduction.critique_channels import channels
+from benchmarks.reproduction.critique_ink import partial_rank_correlation, scores_by_ink
 from benchmarks.reproduction.critique_noise import contrasted, expected_deviation, image_ssim
 from benchmarks.reproduction.critique_ranks import (
     agreement_values,
@@ -24,7 +26,7 @@ from benchmarks.reproduction.critique_scales import correlation, parts, randomis
 from benchmarks.reproduction.networks import named_resnet18
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.training import NETWORKS
-from quantus_senc import explain_blurred_noise
+from quantus_senc import explain_blurred_noise, explain_sobel
 from tests.comparisons import comparison
 
 
@@ -185,9 +187,40 @@ def test_scales_survive_random_weights_above_and_gradients_do_not():
     assert means["random above: activation of shuffled channels and contribution"] < 0.8
 
 
-def written(folder, name, shape):
+def test_a_partial_rank_correlation_is_that_of_what_a_line_leaves_of_the_ranks():
+    a, b, given = np.random.default_rng(0).permuted(np.tile(np.arange(30.0), (3, 1)), axis=1)
+    left = [ranks - np.polyval(np.polyfit(given, ranks, 1), given) for ranks in (a, b)]
+
+    assert partial_rank_correlation(a, b, given) == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert np.isnan(partial_rank_correlation(a, given, given))
+
+
+def test_black_superpixels_are_left_out_where_ink_is_looked_at():
+    image = torch.zeros(1, 5, 4)
+    image[0, :4] = torch.arange(1.0, 5.0)[:, None]
+    record = SimpleNamespace(
+        labels=torch.arange(5).repeat_interleave(4).view(5, 4),
+        prediction=torch.tensor([1.0, 2.0, 3.0, 4.0, 0.0]),
+        explanation=torch.tensor([2.0, 1.0, 4.0, 3.0, 0.0]),
+        score=0.8,
+    )
+
+    scores = scores_by_ink(record, image)
+
+    assert scores["all superpixels"] == 0.8
+    assert scores["superpixels with ink"] == pytest.approx(0.6)
+    assert scores["prediction sensitivity and ink"] == pytest.approx(1)
+    assert scores["share of superpixels with ink"] == pytest.approx(0.8)
+
+
+def written(folder, name, side, *channels):
+    """Six images of squares of four pixels, of which half are black."""
     rng = np.random.default_rng(0)
-    np.savez(folder / f"{name}_test.npz", x=rng.integers(0, 256, shape, dtype=np.uint8), y=np.zeros(shape[0], dtype=int))
+    squares = rng.integers(0, 256, (6, side // 4, side // 4, *channels)) * rng.integers(
+        0, 2, (6, side // 4, side // 4, *channels)
+    )
+    x = squares.repeat(4, 1).repeat(4, 2).astype(np.uint8)
+    np.savez(folder / f"{name}_test.npz", x=x, y=np.zeros(6, dtype=int))
 
 
 def untrained(folder, name):
@@ -199,13 +232,14 @@ def untrained(folder, name):
 
 @pytest.fixture
 def setup(tmp_path, monkeypatch):
-    written(tmp_path, "mnist", (8, 28, 28))
-    written(tmp_path, "gtsrb", (8, 32, 32, 3))
+    written(tmp_path, "mnist", 28)
+    written(tmp_path, "gtsrb", 32, 3)
     (tmp_path / "models").mkdir()
     untrained(tmp_path / "models", "mnist")
     untrained(tmp_path / "models", "gtsrb_shortcuts")
     monkeypatch.setattr(critique, "DEPTHS", {"mnist": ("relu1", "relu3"), "gtsrb_shortcuts": ("layer4.1",)})
     monkeypatch.setattr(critique_noise, "SHARES", (0.0, 1 / 3))
+    monkeypatch.setattr(critique_ink, "MAPS", {"Sobel": explain_sobel})
     return Setup(tmp_path, tmp_path, "smoke")
 
 
@@ -214,9 +248,10 @@ def test_the_experiment_answers_all_four_questions(setup):
     drawn = critique.figure(json.loads(json.dumps(values, allow_nan=False)))
     plt.close(drawn)
 
-    assert list(values) == ["settings", "maps", "blurred noise", "activation scales", "agreement"]
+    assert list(values) == ["settings", "maps", "why edges do well", "blurred noise", "activation scales", "agreement"]
     scores = values["maps"]["mnist"]["scores"]
     assert scores["MPRT top-down"]["blob"]["mean"] == 1
+    assert scores["SenC (regression)"]["VB"]["n_images"] == 2
     assert scores["SenC (regression)"]["blob"]["rank"] is None
     row = values["activation scales"]["mnist"]["correlations"]["random above: activation and removal"]
     assert set(row) == {"relu1", "relu3"}
