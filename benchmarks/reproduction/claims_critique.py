@@ -16,15 +16,19 @@ def _controls_below(metrics: tuple[str, ...], *, all_below: bool) -> Callable[[V
         best = values["maps"][DATA]["best control"]
         ours = "; ".join(f"{name}: {places[name]['mean']:.0f} of 6 methods below {best[name]}" for name in metrics)
         worst = [places[name]["mean"] == 6 if all_below else places[name]["mean"] == 0 for name in metrics]
-        return Judgement(ours, verdict(worst), "" if all(worst) else _WHY_SOBEL)
+        return Judgement(ours, verdict(worst), "" if all(worst) else _why_edges(values))
 
     return judge
 
 
-_WHY_SOBEL = (
-    "An edge filter changes where the input does, which on black digits is where the prediction does. "
-    "Parameter SenC gives it no score, for it does not change with the weights."
-)
+def _why_edges(values: Values) -> str:
+    rows = values["why edges do well"]
+    inked, left = rows["superpixels with ink"], rows["superpixels with ink, ink partialled out"]
+    return (
+        "Edges change where there is ink, and so does the prediction. Over superpixels with ink the filter gets "
+        f"{shown(inked['Sobel'])}; with the amount of ink partialled out, {shown(left['Sobel'])} (Grad-CAM {shown(left['Grad-CAM'])}). "
+        "Parameter SenC gives the filter no score, for it does not change with the weights."
+    )
 
 
 def _independent_pixels(values: Values) -> Judgement:

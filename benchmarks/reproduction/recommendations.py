@@ -17,7 +17,7 @@ def _estimator(values: Mapping[str, Any]) -> str:
     numbers = ", ".join(f"{number} masks {shown(scores[SHOWN])}" for number, scores in paper.items())
     return (
         f'**Take `estimator="regression"`.** By the paper\'s sums {SHOWN} gets, on MNIST: {numbers}. '
-        f"By the regression it gets {shown(regression['200'][SHOWN])} from 200. "
+        f"By the regression it gets {shown(regression['300'][SHOWN])} from 300. "
         f"A map that never changes gets {shown(paper['5000'][BLIND])} by the paper's sums of 5,000 masks, and no score by the "
         "regression. A random map does not show this: its similarity is 0 on average, and so is its share of the common noise. "
         "Run `fixed random` beside `random`."
@@ -28,7 +28,7 @@ def _masks(values: Mapping[str, Any]) -> str:
     taus = {number: point["tau to all masks"]["tau"] for number, point in values["number of masks"]["regression"].items()}
     return (
         "**Masks.** By the regression, Kendall's tau of the ranking of methods with that of all masks is "
-        f"{taus['200']:.2f} from 200 masks and {taus['1000']:.2f} from 1,000."
+        f"{taus['300']:.2f} from 300 masks and {taus['1000']:.2f} from 1,000."
     )
 
 
