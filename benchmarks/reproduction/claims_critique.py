@@ -26,7 +26,8 @@ def _why_edges(values: Values) -> str:
     inked, left = rows["superpixels with ink"], rows["superpixels with ink, ink partialled out"]
     return (
         "Edges change where there is ink, and so does the prediction. Over superpixels with ink the filter gets "
-        f"{shown(inked['Sobel'])}; with the amount of ink partialled out, {shown(left['Sobel'])} (Grad-CAM {shown(left['Grad-CAM'])}). "
+        f"{shown(inked['Sobel'])}; with the amount of ink partialled out, {shown(left['Sobel'])}, and Grad-CAM "
+        f"{shown(left['Grad-CAM'])}. "
         "Parameter SenC gives the filter no score, for it does not change with the weights."
     )
 
