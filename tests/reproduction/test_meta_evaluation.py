@@ -1,5 +1,6 @@
 """Experiment 7: MetaQuantus's criteria on cases with known answers, what is perturbed, and that the experiment runs."""
 
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -41,6 +42,15 @@ def test_scores_that_stay_have_p_1_and_scores_that_all_rise_the_smallest_p():
     perturbed = np.stack([scores, scores + np.arange(1, N + 1)])
     assert unchanged_distribution(scores, perturbed, all_count(2)) == pytest.approx([1, 2 / 2**N])
     assert changed_distribution(scores, perturbed, all_count(2)) == pytest.approx([0, 1 - 2 / 2**N])
+
+
+def test_scores_that_stay_count_for_the_same_distribution():
+    scores = np.arange(40.0)[None]
+    some_rise = scores + (np.arange(40) < 10)
+    p = unchanged_distribution(scores, some_rise[None], np.ones((1, 40), dtype=bool)).item()
+    mean, falls = 40 * 41 / 4, 30 * 15.5 / 2  # rank sums: expected, and half of the ranks of those that stay
+    variance = 40 * 41 * 81 / 24 - (30**3 - 30 + 10**3 - 10) / 48  # with the correction for equal differences
+    assert p == pytest.approx(math.erfc((mean - falls) / (2 * variance) ** 0.5))  # 0.01, and 0.002 without those that stay
 
 
 def test_the_p_value_is_the_mean_over_methods():
