@@ -8,7 +8,6 @@ from benchmarks.reproduction import known_truth
 from benchmarks.reproduction.known_causes import causes, hidden, similarities
 from benchmarks.reproduction.known_explanations import explain_effect, patch_effects
 from benchmarks.reproduction.known_networks import (
-    CHANNELS,
     LIVE,
     N_PATCHES,
     Known,
@@ -17,7 +16,7 @@ from benchmarks.reproduction.known_networks import (
     shortcut_network,
     two_patch_network,
 )
-from benchmarks.reproduction.known_parameters import relevant_units
+from benchmarks.reproduction.known_parameters import relevant_units, unit_sweeps
 from benchmarks.reproduction.known_scores import data_records, score_values, standing
 from benchmarks.reproduction.setup import Setup
 
@@ -64,8 +63,11 @@ def test_two_patch_network_reads_two_patches_and_four_channels():
         kept[0, patch] = 0
         assert torch.equal(known.model(known.x * as_image(kept)), outputs) == (patch not in known.relevant)
     units = relevant_units(known.model)
-    assert units == {"0": list(range(LIVE)), "3": [N_PATCHES * c + patch for c in range(LIVE) for patch in known.relevant]}
-    known.model[0].weight[LIVE:CHANNELS] = 9.0
+    assert units == {
+        "convolution": list(range(LIVE)),
+        "fully connected layer": [N_PATCHES * c + patch for c in range(LIVE) for patch in known.relevant],
+    }
+    known.model[0].weight[LIVE:] = 9.0
     assert torch.equal(known.model(known.x), outputs)
     known.model[0].weight[LIVE - 1] = 9.0
     assert not torch.equal(known.model(known.x), outputs)
@@ -109,6 +111,13 @@ def test_similarity_by_ranks_is_the_metrics_and_by_values_sees_that_effects_grow
     assert values["ranks, nothing else changes"]["mean"] > 0.95
     assert values["values"]["mean"] < 0
     assert on_logits["values"]["mean"] > 0.99
+
+
+def test_scores_of_units_are_noise_but_for_the_relevant_ones():
+    values = unit_sweeps(2, n_masks=512, mask_rate=0.8, seed=0)["units"]["100"]()
+    assert values["top-8"] == 1
+    assert values["mean"] < 0.6
+    assert values["among relevant units"]["mean"] > 0.8
 
 
 def test_standing_counts_no_score_as_0_and_pairs_images():
