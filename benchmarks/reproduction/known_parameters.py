@@ -46,23 +46,24 @@ def parameter_values(known: Known, **masks: Any) -> dict[str, Any]:
 
 
 def unit_sweeps(n: int, **masks: Any) -> dict[str, dict[str, Callable[[], dict[str, Any]]]]:
-    """SenC of the exact effect for the fully connected layer, by its number of units (8 are relevant) and by masks."""
+    """SenC of the exact effect for the fully connected layer, by its units (8 are relevant), masks, and seed of the masks."""
 
-    def measure(n_channels: int, n_masks: int) -> dict[str, Any]:
+    def measure(n_channels: int, **changed: Any) -> dict[str, Any]:
         known, layer = two_patch_network(n, masks["seed"], n_channels=n_channels), "fully connected layer"
-        records = _records(known, layer, {"effect": explain_effect}, **masks | {"n_masks": n_masks})
+        records = _records(known, layer, {"effect": explain_effect}, **masks | changed)
         return unit_values(records["effect"], relevant_units(known.model)[layer])
 
     return {
-        "units": {str(c * N_PATCHES): partial(measure, c, masks["n_masks"]) for c in (4, 10, 20)},
-        "masks": {str(k * masks["n_masks"]): partial(measure, 10, k * masks["n_masks"]) for k in (1, 4, 16)},
+        "units": {str(c * N_PATCHES): partial(measure, c) for c in (4, 10, 20)},
+        "masks": {str(k * masks["n_masks"]): partial(measure, 10, n_masks=k * masks["n_masks"]) for k in (1, 4, 16)},
+        "seed of masks": {str(seed): partial(measure, 10, seed=seed) for seed in range(1, 6)},
     }
 
 
 def unit_values(records: list[Sensitivity], units: list[int]) -> dict[str, Any]:
     """Values of scores, and the rank correlation of the two sensitivities among the relevant units alone."""
     among = [consistency(one.prediction[units], one.explanation[units], one.tie_tolerance).item() for one in records]
-    return score_values(records, len(units)) | {"among relevant units": sample_values(among)}
+    return score_values(records, len(units), same_masks=True) | {"among relevant units": sample_values(among)}
 
 
 def _records(known: Known, layer: str, methods: Mapping[str, Any], **masks: Any) -> dict[str, list[Sensitivity]]:
