@@ -19,6 +19,7 @@ from quantus_senc.core.ranks import spearman
 
 METHODS: dict[str, Any] = {**FAITHFUL, "input": "input", "random": "random"}
 _SIGNED: dict[str, Any] = {"effect": (explain_effect, {})} | {name: PAPER_METHODS[name] for name in ("IG", "LRP", "DeepLift")}
+_BLIND_TOO: dict[str, Any] = {"effect": (explain_effect, {}), "IG": PAPER_METHODS["IG"], "blob": "blob"}
 _RATES = (0.8, 0.5, 0.2, 0.01)
 Settings = dict[str, Callable[[], dict[str, Any]]]
 
@@ -45,6 +46,10 @@ def sweeps(shortcut: Known, n: int, seed: int) -> dict[str, Settings]:
         "margin, evidence for the class": _settings((0.3, 3.0, 10.0, 30.0), lambda margin: causes(linear(margin=margin))),
         "relevant patches": _settings((1, 2, 5, 10), lambda k: causes(linear(n_relevant=k))),
         "relevant patches, 60 masks": _settings((1, 2, 5, 10), lambda k: causes(linear(n_relevant=k), n_masks=60, seed=seed)),
+        "paper's sums, number of masks": _settings(
+            (500, 5000, 50_000),
+            lambda k: causes(linear(), methods=_BLIND_TOO, estimator="paper", n_masks=k, seed=seed),
+        ),
         "other patches of the shortcut": {"seen": lambda: causes(shortcut), "hidden": lambda: causes(hidden(shortcut))},
         "abs=True, evidence for and against": _settings((False, True), lambda size: causes(both, methods=_SIGNED, abs=size)),
         "abs=True, shortcut": _settings((False, True), lambda size: causes(shortcut, methods=_SIGNED, abs=size)),
@@ -62,7 +67,14 @@ def _settings(varied: Iterable[Any], measure: Callable[[Any], dict[str, Any]]) -
     return {str(one): partial(measure, one) for one in varied}
 
 
-def causes(known: Known, *, methods: Mapping[str, Any] = METHODS, softmax: bool = True, **kwargs: Any) -> dict[str, Any]:
+def causes(
+    known: Known,
+    *,
+    methods: Mapping[str, Any] = METHODS,
+    softmax: bool = True,
+    estimator: str = "regression",
+    **kwargs: Any,
+) -> dict[str, Any]:
     """Mean scores of a few explanations, and how the two sensitivities of the faithful one rank the truth.
 
     Parameters
@@ -71,6 +83,8 @@ def causes(known: Known, *, methods: Mapping[str, Any] = METHODS, softmax: bool 
         "effect" is among the methods.
     softmax
         Whether effects, too, are those on the probability.
+    estimator
+        Of the metric.
     kwargs
         Of `DataSensitivityConsistency`; by default all masks, and a mask rate of 0.8.
     """
@@ -78,7 +92,8 @@ def causes(known: Known, *, methods: Mapping[str, Any] = METHODS, softmax: bool 
         name: (method[0], method[1] | {"softmax": softmax}) if isinstance(method, tuple) else method
         for name, method in methods.items()
     }
-    records = data_records(known, methods, softmax=softmax, **({"n_masks": "all", "mask_rate": 0.8} | kwargs))["regression"]
+    masks = {"n_masks": "all", "mask_rate": 0.8} | kwargs
+    records = data_records(known, methods, softmax=softmax, estimators=(estimator,), **masks)[estimator]
     scores = {name: score_values(one, known.k) for name, one in records.items()}
     return {"scores": scores, "the two sensitivities": halves(known, records["effect"], softmax=softmax)}
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 PATCH, ROWS, COLUMNS = 4, 2, 5
 N_PATCHES = ROWS * COLUMNS
 GRID = {"segment_func": "grid", "segment_func_kwargs": {"patch_size": PATCH}}
-CHANNELS, LIVE = 10, 4  # of the convolution of `two_patch_network`, and how many of them are read
+LIVE = 4  # channels of the convolution of `two_patch_network` that are read
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +92,21 @@ def linear_model(n: int, seed: int, *, n_relevant: int = N_PATCHES, n_against: i
     return Known(_frozen(nn.Sequential(nn.Flatten(), layer)), x, relevant)
 
 
-def two_patch_network(n: int, seed: int) -> Known:
-    """Patches 1 and 6 alone, and 4 of 10 channels alone, reach the two fully connected layers, with ReLU in between.
+def two_patch_network(n: int, seed: int, *, n_channels: int = 10) -> Known:
+    """Patches 1 and 6 alone, and 4 channels of the convolution alone, reach the fully connected layers, with ReLU in between.
 
     Both patches speak for class 1; where both are black, the classes are equally likely.
     """
     generator = torch.Generator().manual_seed(seed)
     relevant = (1, 6)
     x = bright_patches(n, generator)
-    convolution = nn.Conv2d(1, CHANNELS, PATCH, PATCH)
-    convolution.weight.data = torch.rand(CHANNELS, 1, PATCH, PATCH, generator=generator) / PATCH**2
-    convolution.bias.data = -0.2 * torch.rand(CHANNELS, generator=generator)
-    read = torch.zeros(CHANNELS, N_PATCHES)
+    convolution = nn.Conv2d(1, n_channels, PATCH, PATCH)
+    convolution.weight.data = torch.rand(n_channels, 1, PATCH, PATCH, generator=generator) / PATCH**2
+    convolution.bias.data = -0.2 * torch.rand(n_channels, generator=generator)
+    read = torch.zeros(n_channels, N_PATCHES)
     read[:LIVE, list(relevant)] = torch.rand(LIVE, len(relevant), generator=generator) + 0.5
-    hidden, out = nn.Linear(CHANNELS * N_PATCHES, 8), nn.Linear(8, 2)
-    hidden.weight.data = read.flatten() * torch.rand(8, CHANNELS * N_PATCHES, generator=generator)
+    hidden, out = nn.Linear(n_channels * N_PATCHES, 8), nn.Linear(8, 2)
+    hidden.weight.data = read.flatten() * torch.rand(8, n_channels * N_PATCHES, generator=generator)
     hidden.bias.data = -0.5 * torch.rand(8, generator=generator)
     speaks = torch.rand(8, generator=generator) + 0.5
     out.weight.data, out.bias.data = torch.stack([-speaks, speaks]) / 2, torch.zeros(2)

@@ -45,12 +45,23 @@ def data_records(
     return records
 
 
-def score_values(records: list[Sensitivity], k: int) -> dict[str, Any]:
-    """Scores with their errors, the share of images without a score, and top-k agreement."""
+def score_values(records: list[Sensitivity], k: int, *, same_masks: bool = False) -> dict[str, Any]:
+    """Scores with their errors, the share of images without a score, and top-k agreement.
+
+    Parameters
+    ----------
+    records
+        One an image.
+    k
+        Of the top-k agreement.
+    same_masks
+        Whether all images have the same masks, as in parameter SenC, so that their noise does not average out.
+    """
     scores = np.array([record.score for record in records])
     errors = np.array([record.standard_error for record in records])[np.isfinite(scores)]
+    mask_error = errors.sum() if same_masks else np.linalg.norm(errors)
     return sample_values(scores) | {
-        "mask_error": rounded(np.linalg.norm(errors) / max(len(errors), 1)) if len(errors) else None,
+        "mask_error": rounded(mask_error / len(errors)) if len(errors) else None,
         "undefined": rounded(np.mean(~np.isfinite(scores))),
         f"top-{k}": sample_values([record.top_k_agreement(k) for record in records])["mean"],
     }

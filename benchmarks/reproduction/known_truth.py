@@ -7,10 +7,10 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.reproduction.known_causes import sweeps
+from benchmarks.reproduction.known_causes import Settings, sweeps
 from benchmarks.reproduction.known_explanations import FAITHFUL, lineup
 from benchmarks.reproduction.known_networks import N_PATCHES, Known, linear_model, shortcut_network, two_patch_network
-from benchmarks.reproduction.known_parameters import parameter_values
+from benchmarks.reproduction.known_parameters import parameter_values, unit_sweeps
 from benchmarks.reproduction.known_scores import data_records, halves, score_values, standing
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.values import rounded
@@ -41,15 +41,18 @@ def run(setup: Setup) -> dict[str, Any]:
             name: setup.part("known_truth", name, partial(_data_values, known, n_masks, setup.seed))
             for name, known in list(networks.items())[: setup.size(quick=4, full=4, smoke=1)]
         },
-        "parameter SenC": setup.part("known_truth", "parameters", partial(_parameter_values, setup)),
+        "parameter SenC": _parameter_values(setup),
         "causes": {
-            name: {
-                setting: setup.part("known_truth", f"{name}, {setting}", measure)
-                for setting, measure in list(settings.items())[: setup.size(quick=9, full=9, smoke=1)]
-            }
+            name: _parts(setup, name, settings)
             for name, settings in sweeps(networks["shortcut"].first(n_causes), n_causes, setup.seed).items()
         },
     }  # fmt: skip
+
+
+def _parts(setup: Setup, name: str, settings: Settings) -> dict[str, Any]:
+    """The values for each setting of a sweep; at the scale "smoke" for the first alone."""
+    tried = list(settings.items())[: setup.size(quick=9, full=9, smoke=1)]
+    return {setting: setup.part("known_truth", f"{name}, {setting}", measure) for setting, measure in tried}
 
 
 def _networks(setup: Setup, n: int) -> tuple[dict[str, Known], dict[str, float]]:
@@ -64,11 +67,12 @@ def _networks(setup: Setup, n: int) -> tuple[dict[str, Known], dict[str, float]]
 
 
 def _parameter_values(setup: Setup) -> dict[str, Any]:
-    known = two_patch_network(setup.size(quick=16, full=60, smoke=2), setup.seed)
-    n_masks = setup.size(quick=1024, full=10_000, smoke=210)
-    return {"images": len(known.x), "masks": n_masks} | parameter_values(
-        known, n_masks=n_masks, mask_rate=MASK_RATE, seed=setup.seed
-    )
+    n, n_masks = setup.size(quick=16, full=60, smoke=2), setup.size(quick=1024, full=4096, smoke=210)
+    masks = {"n_masks": n_masks, "mask_rate": MASK_RATE, "seed": setup.seed}
+    known = two_patch_network(n, setup.seed)
+    layers = setup.part("known_truth", "parameters", partial(parameter_values, known, **masks))
+    swept = {name: _parts(setup, name, settings) for name, settings in unit_sweeps(n, **masks).items()}
+    return {"images": n, "masks": n_masks, "layers": layers, "fully connected layer by": swept}
 
 
 def _data_values(known: Known, n_masks: int, seed: int) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from benchmarks.reproduction import known_truth
 from benchmarks.reproduction.known_causes import causes, hidden, similarities
 from benchmarks.reproduction.known_explanations import explain_effect, patch_effects
 from benchmarks.reproduction.known_networks import (
-    CHANNELS,
     LIVE,
     N_PATCHES,
     Known,
@@ -17,7 +16,7 @@ from benchmarks.reproduction.known_networks import (
     shortcut_network,
     two_patch_network,
 )
-from benchmarks.reproduction.known_parameters import relevant_units
+from benchmarks.reproduction.known_parameters import relevant_units, unit_sweeps, unit_values
 from benchmarks.reproduction.known_scores import data_records, score_values, standing
 from benchmarks.reproduction.setup import Setup
 
@@ -64,8 +63,11 @@ def test_two_patch_network_reads_two_patches_and_four_channels():
         kept[0, patch] = 0
         assert torch.equal(known.model(known.x * as_image(kept)), outputs) == (patch not in known.relevant)
     units = relevant_units(known.model)
-    assert units == {"0": list(range(LIVE)), "3": [N_PATCHES * c + patch for c in range(LIVE) for patch in known.relevant]}
-    known.model[0].weight[LIVE:CHANNELS] = 9.0
+    assert units == {
+        "convolution": list(range(LIVE)),
+        "fully connected layer": [N_PATCHES * c + patch for c in range(LIVE) for patch in known.relevant],
+    }
+    known.model[0].weight[LIVE:] = 9.0
     assert torch.equal(known.model(known.x), outputs)
     known.model[0].weight[LIVE - 1] = 9.0
     assert not torch.equal(known.model(known.x), outputs)
@@ -109,6 +111,24 @@ def test_similarity_by_ranks_is_the_metrics_and_by_values_sees_that_effects_grow
     assert values["ranks, nothing else changes"]["mean"] > 0.95
     assert values["values"]["mean"] < 0
     assert on_logits["values"]["mean"] > 0.99
+
+
+def test_units_that_reach_nothing_have_ranks_of_noise_while_the_top_of_the_ranks_is_right():
+    sweep = unit_sweeps(2, n_masks=256, mask_rate=0.8, seed=0)
+    values = sweep["units"]["100"]()
+    assert values["top-8"] > 0.8
+    assert values["mean"] < 0.6
+    assert values == sweep["masks"]["256"]()
+    assert values["mean"] != sweep["seed of masks"]["1"]()["mean"]
+
+
+def test_relevant_units_alone_and_errors_of_masks_that_all_images_share():
+    known = linear_model(4, 0, n_against=5)
+    records = data_records(known, {"effect": explain_effect}, n_masks=60)["regression"]["effect"]
+    values = unit_values(records, list(range(N_PATCHES)))
+    assert values["among relevant units"]["mean"] == values["mean"]
+    assert values["mask_error"] == pytest.approx(sum(record.standard_error for record in records) / 4, abs=1e-4)
+    assert score_values(records, N_PATCHES)["mask_error"] < values["mask_error"]
 
 
 def test_standing_counts_no_score_as_0_and_pairs_images():
