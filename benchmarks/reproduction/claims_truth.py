@@ -29,7 +29,13 @@ def _first(network: str, faithful: str) -> Callable[[Values], Judgement]:
 
 
 def _layer(layer: str) -> Callable[[Values], Judgement]:
-    return lambda values: _standing(values["parameter SenC"][layer], "effect")
+    """Units that have no effect tie at 0, and their noise ranks them: what is left to say is how the others are ranked."""
+
+    def judge(values: Values) -> Judgement:
+        results = values["parameter SenC"]["layers"][layer]
+        return _standing(results, "effect")
+
+    return judge
 
 
 def _consistency(values: Values) -> Judgement:

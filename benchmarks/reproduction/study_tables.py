@@ -60,8 +60,14 @@ def known_tables(values: Values) -> dict[str, Any]:
     tables: dict[str, Any] = {"settings": values["settings"], "shortcut": values["shortcut"]}
     for part in ("limit", "regression, drawn masks", "paper's sums, drawn masks"):
         tables[f"data SenC, {part}"] = {name: network[part]["scores"] for name, network in values["data SenC"].items()}
-    layers = {name: layer for name, layer in values["parameter SenC"].items() if isinstance(layer, Mapping)}
-    tables["parameter SenC"] = {name: layer["scores"] for name, layer in layers.items()}
+    parameter = values["parameter SenC"]
+    tables["parameter SenC"] = {name: layer["scores"] for name, layer in parameter["layers"].items()}
+    for name, row in parameter["fully connected layer by"].items():
+        relevant = {setting: cell["among relevant units"] for setting, cell in row.items()}
+        tables[f"parameter SenC of the effect, fully connected layer, by {name}"] = {
+            "score": row,
+            "among relevant units": relevant,
+        }
     for cause, settings in values["causes"].items():
         tables[cause] = {setting: point.get("scores", point) for setting, point in settings.items()}
     return tables
