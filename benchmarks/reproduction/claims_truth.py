@@ -33,7 +33,7 @@ def _first(network: str, faithful: str) -> Callable[[Values], Judgement]:
 def _layer(layer: str) -> Callable[[Values], Judgement]:
     def judge(values: Values) -> Judgement:
         judged = _standing(values["parameter SenC"]["layers"][layer], "effect")
-        return judged if judged.verdict == YES else replace(judged, reason=f"{judged.reason} {UNITS}")
+        return replace(judged, reason=f"{judged.reason} {UNITS}") if "Not near" in judged.reason else judged
 
     return judge
 
