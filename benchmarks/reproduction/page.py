@@ -27,8 +27,8 @@ Claims of Tan, "Evaluating Sensitivity Consistency of Explanations" (WACV 2025),
 Top-Down Randomization-Based Sanity Checks" (CVPR 2023), tried with this package. `python -m benchmarks.reproduce NAME --data
 FOLDER` runs an experiment, and `--page` writes this page: every figure in the column "ours" and in the tables below is a number
 of the files in `benchmarks/results`. ± is one standard error over images. "Paper" is the sum of Eq. 1 and 2, "regression" the
-estimator of this package with the same limit and without the shared noise of the masks. A figure counts as reproduced within two
-errors of the paper's; a statement, if it holds for every method that it names.
+estimator of this package with the same limit and without the shared noise of the masks. A figure counts as reproduced within
+two errors of the paper's; a statement, if it holds for every method that it names.
 """
 
 
