@@ -78,7 +78,7 @@ def _agree(values: Values) -> Judgement:
 
 TEXTS = {
     "Randomisation checks rank a map of noise above every method": _controls_below(RANDOMISATION, all_below=True),
-    "Parameter SenC ranks every map without information below every method": _controls_below(("Parameter SenC",), all_below=False),
+    "Parameter SenC ranks maps without information below every method": _controls_below(("Parameter SenC",), all_below=False),
     "So does data SenC": _controls_below(("SenC (regression)", "SenC"), all_below=False),
     "Maps whose pixels do not covary score high in MPRT": _independent_pixels,
     "Channels with large activations contribute much also below random weights: ModelCNN": _scales("mnist"),
