@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from benchmarks.reproduction.claims import NO, PARTLY, YES, Claim, Judgement, Values, near, shown, verdict
 
-PUBLISHED = ("Faithfulness Correlation", "Pixel Flipping", "Random Logit", "MPRT")
 SENC = ("Data SenC, regression", "Data SenC, paper", "Parameter SenC, regression", "Parameter SenC, paper")
 
 

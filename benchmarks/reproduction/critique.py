@@ -14,10 +14,9 @@ from benchmarks.reproduction.critique_ink import ink_values
 from benchmarks.reproduction.critique_noise import noise_curve
 from benchmarks.reproduction.critique_ranks import TOLERANCE, agreement_values, rank_values, scored_maps
 from benchmarks.reproduction.critique_scales import scale_values
-from benchmarks.reproduction.setup import Setup
+from benchmarks.reproduction.setup import SEGMENTS, Setup
 from benchmarks.reproduction.values import rounded
 
-SEGMENTS: dict[str, dict[str, Any]] = {"mnist": {"n_segments": 15, "compactness": 0.1}, "cifar10": {"n_segments": 20}}
 BLOCKS = ("relu", *(f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)))
 DEPTHS = {"mnist": ("relu1", "relu2", "relu3"), "gtsrb_shortcuts": BLOCKS, "gtsrb_no_shortcuts": BLOCKS}
 

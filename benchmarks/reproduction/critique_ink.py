@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.values import sample_values
@@ -61,7 +61,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's rho; NaN for fewer than three values or if all are equal."""
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+    return float(spearmanr(a, b).statistic)
 
 
 def partial_rank_correlation(a: np.ndarray, b: np.ndarray, given: np.ndarray) -> float:

@@ -15,6 +15,7 @@ from torch import nn
 from benchmarks.reproduction.images import load_images
 from benchmarks.reproduction.paper_tables import Study, paper_tables
 from benchmarks.reproduction.setup import Setup
+from benchmarks.reproduction.training import predicted
 
 SIDE = 112  # pixels at the scale "quick": a quarter of the time of 224
 EFFICIENTNET = Study(  # its activations are ReLU6, which Guided Backprop does not know, and LRP knows no ZeroPad2d
@@ -50,10 +51,9 @@ def run(setup: Setup) -> dict[str, Any]:
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(setup.seed))
     side = SIDE if setup.scale == "quick" else 224
     x = nn.functional.interpolate((255 * x[order] - 127) / 128, (side, side), mode="bilinear", antialias=True)
-    with torch.no_grad():
-        predicted = torch.cat([model(part.to(setup.device)).argmax(1).cpu() for part in x.split(16)])
-    right = (predicted == y[order]).double().mean().item()
-    values = {"EfficientNet-Lite0, ImageNet": paper_tables(EFFICIENTNET, setup, model, x, predicted, right)}
+    classes = predicted(model, x)
+    right = (classes == y[order]).double().mean().item()
+    values = {"EfficientNet-Lite0, ImageNet": paper_tables(EFFICIENTNET, setup, model, x, classes, right)}
     values["EfficientNet-Lite0, ImageNet"]["settings"]["pixels of a side"] = side
     network = setup.network("gtsrb_transformer")
     images = setup.test_images("gtsrb", setup.size(*TRANSFORMER.data_images), network.model)

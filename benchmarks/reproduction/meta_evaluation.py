@@ -18,13 +18,12 @@ from benchmarks.reproduction.meta_perturbations import PERTURBATIONS
 from benchmarks.reproduction.meta_published import published
 from benchmarks.reproduction.meta_scores import Trial
 from benchmarks.reproduction.meta_summary import mean_scores, meta_consistency
-from benchmarks.reproduction.setup import Setup
+from benchmarks.reproduction.setup import SEGMENTS, Setup
 from benchmarks.reproduction.values import rounded
 from quantus_senc.comparison.named_methods import named_methods
 from quantus_senc.plot.style import QUIET, style
 
 METHODS = ("Saliency", "InputXGradient", "GradCAM")
-SEGMENTS: dict[str, dict[str, Any]] = {"mnist": {"n_segments": 15, "compactness": 0.1}, "cifar10": {"n_segments": 20}}
 
 
 def run(setup: Setup) -> dict[str, Any]:

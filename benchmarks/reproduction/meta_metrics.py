@@ -6,11 +6,11 @@ import quantus
 import torch
 from torch import nn
 
-from quantus_senc import Sensitivity, default_metrics
+from benchmarks.reproduction.parameter_scores import paper_score
+from quantus_senc import default_metrics
 from quantus_senc.comparison.quantus_corrections import rank_similarity
 from quantus_senc.comparison.quantus_metrics import curve_area
 from quantus_senc.comparison.quantus_per_image import PerImage
-from quantus_senc.core.consistency import consistency
 from quantus_senc.metrics.derived import DerivedMetric
 
 OF_QUANTUS = ("Faithfulness Correlation", "Pixel Flipping", "Random Logit", "MPRT")
@@ -25,12 +25,6 @@ class PaperScore(DerivedMetric):
     def values(self, sensitivities: Any) -> Any:
         """One score an image."""
         return self.metric.summary(sensitivities, paper_score)
-
-
-def paper_score(record: Sensitivity) -> float:
-    """The published score of an image, from the masks and weights of a record: Spearman's rho of the sums of Eq. 1 and 2."""
-    prediction, explanation = record.weights.T @ record.masks().double()
-    return consistency(prediction, explanation, torch.zeros(2, dtype=torch.float64)).item()
 
 
 def of_this_package(

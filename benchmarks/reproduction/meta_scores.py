@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from benchmarks.reproduction.meta_perturbations import PERTURBATIONS, Perturbation
 from benchmarks.reproduction.setup import Setup
+from benchmarks.reproduction.training import predicted
 from quantus_senc.comparison.cells import Evaluation
 from quantus_senc.comparison.named_methods import Method
-from quantus_senc.model.arrays import model_device
 
 Scored = dict[str, Any]  # "scores": a list of methods of a list of images, by metric; "counts": a list of images
 Metrics = Callable[[nn.Module, tuple[int, ...], int], dict[str, Any]]
@@ -80,7 +80,7 @@ class Trial:
         if perturbation is not None:
             number = 1 + PERTURBATIONS.index(perturbation) + len(PERTURBATIONS) * copy
             model, x = perturbation.apply(model, x, seed + number)
-            counts = (_predicted(model, x) == self.y) == perturbation.is_minor
+            counts = (predicted(model, x) == self.y) == perturbation.is_minor
             draws = seed if equal_draws else seed + number
         without_noise, noisy = (self._evaluation(model, images, draws) for images in (self.x, x))
         metrics = self.metrics(model, tuple(x.shape), draws)
@@ -98,8 +98,3 @@ class Trial:
 
     def _evaluation(self, model: nn.Module, x: Tensor, seed: int) -> Evaluation:
         return Evaluation(model, x.numpy(), self.y.numpy(), torch.arange(len(x)), seed, self.softmax)
-
-
-def _predicted(model: nn.Module, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([model(part.to(model_device(model))).argmax(1).cpu() for part in x.split(64)])

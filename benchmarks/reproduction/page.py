@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reproduction.all_claims import CLAIMS
 from benchmarks.reproduction.claims import Judgement
-from benchmarks.reproduction.claims_studies import CLAIMS as STUDY_CLAIMS
-from benchmarks.reproduction.claims_tables import CLAIMS as TABLE_CLAIMS
 from benchmarks.reproduction.recommendations import recommendations
 from benchmarks.reproduction.study_tables import TABLES
 
@@ -71,7 +70,7 @@ def _made_by(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
     rows = ["| claim | ours | verdict | why |", "|---|---|---|---|"]
-    for claim in [*TABLE_CLAIMS, *STUDY_CLAIMS]:
+    for claim in CLAIMS:
         result = results.get(claim.experiment)
         judged = claim.judged(result["values"]) if result else Judgement("", "not run")
         rows.append(f"| {claim.text} | {judged.ours} | {judged.verdict} | {judged.reason} |")

@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.reproduction.images import load_images
-from benchmarks.reproduction.training import Trained, trained
+from benchmarks.reproduction.training import Trained, predicted, trained
+
+SEGMENTS: dict[str, dict[str, Any]] = {
+    "mnist": {"n_segments": 15, "compactness": 0.1},
+    "cifar10": {"n_segments": 20},
+}  # of SLIC
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,11 @@ class Setup:
         """N test images (N, C, H, W), drawn at random, and the classes that the model predicts for them (N,)."""
         x, _ = load_images(self.images, f"{data}_test")
         x = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(self.seed))[:n]]
-        with torch.no_grad():
-            return x, torch.cat([model(part.to(self.device)).argmax(1).cpu() for part in x.split(64)])
+        return x, predicted(model, x)
 
     def folder(self, *names: str) -> Path:
-        """A folder of this scale for a comparison, that is, for `compare(folder=)`."""
-        return self.out.joinpath(self.scale, *names)
+        """A folder of this scale and seed for a comparison, that is, for `compare(folder=)`."""
+        return self.out.joinpath(f"{self.scale}-{self.seed}", *names)
 
     def part(self, experiment: str, name: str, compute: Callable[[], Any]) -> Any:
         """What `compute` returns, in values of JSON, from its file if an earlier call has written it."""

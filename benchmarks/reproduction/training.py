@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from benchmarks.mobilenets import mobilenet_v3_small
 from benchmarks.reproduction.images import load_images
 from benchmarks.reproduction.networks import named_resnet18, paper_cnn, plain_resnet18, small_transformer
+from quantus_senc.model.arrays import model_device
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,10 @@ def _train(make: Callable[[], nn.Module], recipe: Recipe, images: Path | None, d
             loss.backward()
             optimizer.step()
             schedule.step()
-        right, taken = accuracy(model, test[0][:2000], test[1][:2000], device), time.perf_counter() - start
+        right, taken = accuracy(model, test[0][:2000], test[1][:2000]), time.perf_counter() - start
         print(f"  epoch {epoch + 1} of {len(recipe.sizes)}: {right:.1%} of 2,000 test images, {taken:.0f} s", flush=True)
     state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
-    right = accuracy(model, *test, device)
+    right = accuracy(model, *test)
     return {"state": state, "accuracy": right, "recipe": _plain(recipe), "seconds": time.perf_counter() - start}
 
 
@@ -122,9 +123,12 @@ def _augmented(x: Tensor, size: int, recipe: Recipe) -> Tensor:
     return x[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
 
 
-@torch.no_grad()
-def accuracy(model: nn.Module, x: Tensor, y: Tensor, device: torch.device | str = "cpu") -> float:
+def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """Share of images whose class the model predicts, in evaluation mode."""
-    model.eval()
-    right = [model(part.to(device)).argmax(1).cpu() == labels for part, labels in zip(x.split(500), y.split(500), strict=True)]
-    return torch.cat(right).double().mean().item()
+    return (predicted(model.eval(), x) == y).double().mean().item()
+
+
+@torch.no_grad()
+def predicted(model: nn.Module, x: Tensor) -> Tensor:
+    """The classes (N,) that the model predicts for images (N, C, H, W), on the host."""
+    return torch.cat([model(part.to(model_device(model))).argmax(1).cpu() for part in x.split(64)])

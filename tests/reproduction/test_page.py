@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reproduce import RESULTS
+from benchmarks.reproduction.all_claims import CLAIMS
 from benchmarks.reproduction.claims import NO, PARTLY, YES, as_random, at_randoms_level, best, clearly_above, figure_is, near
-from benchmarks.reproduction.claims_studies import CLAIMS as STUDY_CLAIMS
-from benchmarks.reproduction.claims_tables import CLAIMS as TABLE_CLAIMS
 from benchmarks.reproduction.page import load_results, page
 
 PAGE = Path(RESULTS).parent / "REPRODUCTION.md"
@@ -44,7 +43,7 @@ def test_page_is_made_of_the_results():
     assert PAGE.read_text() == page(RESULTS_BY_NAME)
 
 
-@pytest.mark.parametrize("claim", [*TABLE_CLAIMS, *STUDY_CLAIMS], ids=lambda claim: claim.text[:40])
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.text[:40])
 def test_numbers_of_a_claim_are_results(claim):
     if claim.experiment not in RESULTS_BY_NAME:
         pytest.skip("not run")
