@@ -13,10 +13,11 @@ STUDY = Study(
     compactness=10.0,
     layers=("conv1", "layer1.0.conv1", "layer1.0.conv2", "layer1.1.conv1", "layer1.1.conv2", "fc"),
     data_images=(60, 1000, 2),
-    data_masks=(150, 5000, 60),
+    data_masks=(300, 5000, 60),
     parameter_images=(16, 100, 2),
     parameter_masks=(260, 10_000, 260),
     steps=5,
+    tried_again=("VB", "LRP", "Grad-CAM", "DeepLift"),
 )
 QUICK_LAYERS = ("conv1", "layer1.0.conv1", "fc")
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from benchmarks.reproduction.parameter_scores import FEWER
+
 Values = dict[str, Any]
 Cell = dict[str, Any]
 YES, NO, PARTLY = "reproduced", "**not reproduced**", "in part"
@@ -31,19 +33,32 @@ class Claim:
         From its values.
     reason
         Why it may not hold. The page says it where it does not.
+    tried
+        Part and metric that other settings have, too, which methods of theirs are shown, and what of them. The page gives the
+        figures where the claim does not hold.
     """
 
     experiment: str
     text: str
     judge: Callable[[Values], Judgement]
     reason: str = ""
+    tried: tuple[str, str, list[str], str] | None = None
 
     def judged(self, values: Values) -> Judgement:
         """The judgement with its reason."""
         judgement = self.judge(values)
-        if judgement.reason or judgement.verdict == YES:
+        if judgement.verdict == YES:
             return judgement
-        return replace(judgement, reason=self.reason)
+        reasons = [judgement.reason or self.reason, *([_in_other_settings(values, *self.tried)] if self.tried else [])]
+        return replace(judgement, reason=" ".join(filter(None, reasons)))
+
+
+def _in_other_settings(values: Values, part: str, metric: str, methods: list[str], key: str) -> str:
+    """What a metric gives in settings that the paper may have meant."""
+    rows = values["other settings"][part]
+    settings = {name.removeprefix(f"{metric}, "): row for name, row in rows.items() if name.startswith(f"{metric}, ")}
+    settings |= {FEWER: values[part][few]} if (few := f"{metric}, {FEWER}") in values[part] else {}
+    return f"In other settings: {'; '.join(f'{name}: {listed(row, methods, key)}' for name, row in settings.items())}."
 
 
 def shown(cell: Cell, key: str = "mean") -> str:

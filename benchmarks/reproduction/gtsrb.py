@@ -17,6 +17,7 @@ STUDY = Study(
     data_masks=(300, 5000, 60),
     parameter_images=(16, 100, 1),
     parameter_masks=(400, 10_000, 100),
+    tried_again=("VB", "GB", "LRP", "Grad-CAM"),
 )
 
 

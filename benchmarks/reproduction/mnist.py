@@ -15,6 +15,7 @@ STUDY = Study(
     data_masks=(5000, 5000, 60),  # of which few differ: most superpixels are black, and a mask of these changes nothing
     parameter_images=(16, 100, 2),
     parameter_masks=(1000, 10_000, 520),
+    tried_again=("VB", "GB", "IG", "LRP", "Grad-CAM", "DeepLift"),
 )
 
 

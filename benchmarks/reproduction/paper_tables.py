@@ -9,12 +9,16 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from benchmarks.reproduction.methods import BASELINE, PAPER_METHODS
-from benchmarks.reproduction.parameter_scores import parameter_scores
+from benchmarks.reproduction.parameter_scores import FEWER, parameter_scores
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.values import comparison_values
 from quantus_senc import DataSensitivityConsistency, compare
 
 RATE = 0.8  # the probability that a mask eliminates a feature or unit
+OTHER_SETTINGS: dict[str, dict[str, Any]] = {  # what the paper may have meant, and does not say
+    "0.8 kept": {"mask_rate": 1 - RATE},
+    "magnitudes of maps": {"abs": True},
+}
 Sizes = tuple[int, int, int]  # at the scales quick, full and smoke
 
 
@@ -36,6 +40,8 @@ class Study:
         Methods of the paper that do not apply to the network.
     steps
         Of Integrated Gradients; Captum's default of 50 takes many times as long.
+    tried_again
+        Methods that are run in the other settings, too, for claims that do not hold.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Study:
     parameter_masks: Sizes = (0, 0, 0)
     leave_out: tuple[str, ...] = ()
     steps: int = 10
+    tried_again: tuple[str, ...] = ()
 
     def methods(self) -> dict[str, Any]:
         """The paper's methods that apply, and random maps."""
@@ -67,18 +74,21 @@ def paper_tables(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Ten
     """
     n_data, n_parameter = setup.size(*study.data_images), setup.size(*study.parameter_images)
     values: dict[str, Any] = {"settings": _settings(study, setup, accuracy)}
-    data = compare(
-        *(model, x[:n_data], y[:n_data]),
-        methods=study.methods(),
-        metrics=_data_metrics(study, setup),
-        seed=setup.seed,
-        block_size=8,
-        folder=setup.folder(study.name, "data"),
-        display_progressbar=True,
-    )
-    values["data"] = comparison_values(data)
+    of_data, of_parameters = (model, x[:n_data], y[:n_data]), (model, x[:n_parameter], y[:n_parameter])
+    again = {name: method for name, method in study.methods().items() if name in study.tried_again}
+    others: dict[str, dict[str, Any]] = {"data": {}, "parameter": {}}
+    values["data"] = _data(study, setup, *of_data, study.methods(), "data")
+    for setting, keywords in (
+        [*OTHER_SETTINGS.items(), (FEWER, {"n_masks": setup.size(*study.data_masks) // 5})] if again else []
+    ):
+        scores = _data(study, setup, *of_data, again, f"data, {setting}", **keywords)
+        others["data"] |= {f"{metric}, {setting}": row for metric, row in scores.items()}
     if study.layers:
-        values["parameter"] = _parameter(study, setup, model, x[:n_parameter], y[:n_parameter])
+        values["parameter"] = _parameter(study, setup, *of_parameters, study.methods(), "parameter")
+        for setting, keywords in OTHER_SETTINGS.items() if again else []:
+            scores = _parameter(study, setup, *of_parameters, again, f"parameter, {setting}", **keywords)
+            others["parameter"] |= {f"{metric}, {setting}": row for metric, row in scores.items() if FEWER not in metric}
+    values["other settings"] = {part: rows for part, rows in others.items() if rows}
     return values
 
 
@@ -99,24 +109,37 @@ def _settings(study: Study, setup: Setup, accuracy: float) -> dict[str, Any]:
     return settings
 
 
-def _data_metrics(study: Study, setup: Setup) -> dict[str, Any]:
+def _data(
+    study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Tensor, methods: dict[str, Any], part: str, **keywords: Any
+) -> dict[str, Any]:
+    """Data SenC and top-k agreement. The regression is left out of few masks, which may not suffice for it."""
     senc = DataSensitivityConsistency(
-        n_masks=setup.size(*study.data_masks),
-        mask_rate=RATE,
-        seed=setup.seed,
+        **{"n_masks": setup.size(*study.data_masks), "mask_rate": RATE, "seed": setup.seed} | keywords,
         segment_func_kwargs={"n_segments": study.n_segments, "compactness": study.compactness},
     )
-    regression = senc.with_estimator("regression")
-    return {"SenC, paper": senc, "SenC, regression": regression, "Top-1": senc.top_k(1), "Top-3": senc.top_k(3)}
+    regression = {} if "n_masks" in keywords else {"SenC, regression": senc.with_estimator("regression")}
+    metrics = {"SenC, paper": senc, **regression, "Top-1": senc.top_k(1), "Top-3": senc.top_k(3)}
+    comparison = compare(
+        *(model, x, y),
+        methods=methods,
+        metrics=metrics,
+        seed=setup.seed,
+        block_size=8,
+        folder=setup.folder(study.name, part),
+        display_progressbar=True,
+    )
+    return comparison_values(comparison)
 
 
-def _parameter(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Tensor) -> dict[str, Any]:
-    """Scores by layer and estimator, and then by method. A method is a part."""
-    sizes: dict[str, Any] = {"n_masks": setup.size(*study.parameter_masks), "mask_rate": RATE, "seed": setup.seed}
+def _parameter(
+    study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Tensor, methods: dict[str, Any], part: str, **keywords: Any
+) -> dict[str, Any]:
+    """Scores by layer and estimator, and then by method. Each method has a file."""
+    sizes = {"n_masks": setup.size(*study.parameter_masks), "mask_rate": RATE, "seed": setup.seed} | keywords
     values: dict[str, Any] = {}
-    for name, method in study.methods().items():
+    for name, method in methods.items():
         compute = partial(parameter_scores, model, x, y, method, list(study.layers), **sizes)
-        for metric, cell in setup.part(study.name, f"parameter, {name}", compute).items():
+        for metric, cell in setup.part(study.name, f"{part}, {name}", compute).items():
             values.setdefault(metric, {})[name] = cell
     return values
 

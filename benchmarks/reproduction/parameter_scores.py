@@ -1,6 +1,7 @@
 """Parameter SenC of one method, layer by layer, by both estimators from the same masks."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,37 +10,54 @@ from benchmarks.reproduction.values import rounded, sample_values
 from quantus_senc import CONTROLS, ParameterSensitivityConsistency, Sensitivity, explain
 from quantus_senc.core.consistency import consistency
 
+FEWER = "a fifth of the masks"
 Scores = dict[str, dict[str, Any]]
 
 
-def paper_score(record: Sensitivity) -> float:
-    """The published score, from the masks that a record's regression has drawn: Spearman's rho of the sums of Eq. 1 and 2."""
-    prediction, explanation = record.weights.T @ record.masks().double()
+def paper_score(record: Sensitivity, n_masks: int | None = None) -> float:
+    """The published score, from the masks that a record's regression has drawn: Spearman's rho of the sums of Eq. 1 and 2.
+
+    Parameters
+    ----------
+    n_masks
+        So many of the masks alone, from the first.
+    """
+    weights = record.weights[:n_masks]
+    prediction, explanation = weights.T @ record.masks()[:n_masks].double()
     rate = record.design.mask_rate
-    return consistency(prediction, explanation, record.tie_tolerance * record.n_masks * rate * (1 - rate)).item()
+    return consistency(prediction, explanation, record.tie_tolerance * len(weights) * rate * (1 - rate)).item()
 
 
 def parameter_scores(
-    model: nn.Module, x: Tensor, y: Tensor, method: Any, layers: list[str], *, n_masks: int, mask_rate: float, seed: int
+    model: nn.Module, x: Tensor, y: Tensor, method: Any, layers: list[str], *, n_masks: int, **keywords: Any
 ) -> Scores:
     """Means over images, for each layer and estimator, such as "conv1, paper", and for the mean over layers.
+
+    The paper's sums of a fifth of the masks are among them: these sums depend on the number of masks.
 
     Parameters
     ----------
     method
         Keywords of `quantus_senc.explain`, or the name of a control.
+    n_masks, keywords
+        Of `ParameterSensitivityConsistency`.
     """
     metric = ParameterSensitivityConsistency(
-        n_masks, mask_rate, "regression", layers=layers, seed=seed, disable_warnings=True, return_layer_scores=True
+        n_masks, estimator="regression", layers=layers, disable_warnings=True, return_layer_scores=True, **keywords
     )
-    function, keywords = (CONTROLS[method], {}) if isinstance(method, str) else (explain, method)
-    metric(model, x.numpy(), y.numpy(), explain_func=function, explain_func_kwargs=keywords)
-    by_layer: dict[str, list[list[float]]] = {"paper": [], "regression": []}
+    function, arguments = (CONTROLS[method], {}) if isinstance(method, str) else (explain, method)
+    metric(model, x.numpy(), y.numpy(), explain_func=function, explain_func_kwargs=arguments)
+    scored: dict[str, Callable[[Sensitivity], float]] = {
+        "paper": paper_score,
+        "regression": lambda record: record.score,
+        f"paper, {FEWER}": lambda record: paper_score(record, record.n_masks // 5),
+    }
+    by_layer: dict[str, list[list[float]]] = {estimator: [] for estimator in scored}
     values: Scores = {}
     for layer, records in metric.sensitivities.items():
-        for estimator, scores in by_layer.items():
-            scores.append([paper_score(record) if estimator == "paper" else record.score for record in records])
-            values[f"{layer}, {estimator}"] = sample_values(scores[-1])
+        for estimator, score in scored.items():
+            by_layer[estimator].append([score(record) for record in records])
+            values[f"{layer}, {estimator}"] = sample_values(by_layer[estimator][-1])
         errors = [record.standard_error for record in records if math.isfinite(record.standard_error)]
         mask_error = math.sqrt(sum(error**2 for error in errors)) / len(errors) if errors else math.nan
         values[f"{layer}, regression"]["mask_error"] = rounded(mask_error)

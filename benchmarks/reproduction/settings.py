@@ -52,7 +52,8 @@ def run(setup: Setup) -> dict[str, Any]:
     -------
     dict
         By what is varied, estimator and setting: `scores` of each method; `tau` of the ranking of methods with that of the same
-        estimator at the paper's mask rate and number of masks; and `tau to all masks`, with that of all masks at this rate,
+        estimator at the paper's mask rate, with as many masks as the setting has where it is the features that are varied, and
+        else with the paper's number; and `tau to all masks`, with that of all masks at this rate,
         which is the same by both estimators.
     """
     network = setup.network("mnist")
@@ -124,30 +125,33 @@ def _places(few: str) -> dict[str, dict[str, tuple[str, str]]]:
     return places
 
 
-def _curves(parts: Mapping[str, list[Scores]], few: str, seed: int) -> dict[str, Any]:
+def _curves(parts: Mapping[str, list[Scores]], few_masks: str, seed: int) -> dict[str, Any]:
     """By what is varied and by estimator: what each setting gives."""
     return {
         varied: {
             estimator: {
-                setting: _point(parts[part], parts["usual"], estimator, masks, seed)
+                setting: _point(
+                    parts[part], parts["usual"], estimator, masks, few_masks if varied in OTHERS else _drawn(PAPER_NUMBER), seed
+                )
                 for setting, (part, masks) in settings.items()
                 if part in parts
             }
             for estimator in ESTIMATORS
         }
-        for varied, settings in _places(few).items()
+        for varied, settings in _places(few_masks).items()
     }
 
 
-def _point(part: list[Scores], usual: list[Scores], estimator: str, masks: str, seed: int) -> dict[str, Any]:
-    """What one setting gives by one estimator."""
+def _point(part: list[Scores], usual: list[Scores], estimator: str, masks: str, reference: str, seed: int) -> dict[str, Any]:
+    """What one setting gives by one estimator; its ranking is compared with that of the usual features' reference masks."""
     by_method = {method: _array(part, method, estimator, masks) for method in part[0]}
     ranked, paper, limit = (
         np.stack([_array(scores_of, method, estimator, name)[0] for method in _ranked(by_method)])
-        for scores_of, name in ((part, masks), (usual, _drawn(PAPER_NUMBER)), (usual, _drawn("all")))
+        for scores_of, name in ((part, masks), (usual, reference), (usual, _drawn("all")))
     )
     return {
-        "scores": {method: sample_values(values) | _mask_error(errors) for method, (values, errors) in by_method.items()},
+        "scores": {method: sample_values(values) | _mask_error(errors) for method, (values, errors, _) in by_method.items()},
+        "all three in common": {method: _share(agreements) for method, (_, _, agreements) in by_method.items()},
         "tau": ranking_agreement(ranked, paper, seed),
         "tau to all masks": ranking_agreement(ranked, limit, seed),
     }
@@ -157,9 +161,15 @@ def _ranked(methods: Iterable[str]) -> list[str]:
     return [method for method in methods if method not in CONTROL]
 
 
-def _array(part: list[Scores], method: str, estimator: str, masks: str) -> Float64[np.ndarray, "2 images"]:
-    """Scores and standard errors."""
+def _array(part: list[Scores], method: str, estimator: str, masks: str) -> Float64[np.ndarray, "3 images"]:
+    """Scores, standard errors and top-3 agreement."""
     return np.concatenate([np.asarray(chunk[method][estimator][masks], dtype=float) for chunk in part]).T
+
+
+def _share(agreements: Float64[np.ndarray, " images"]) -> dict[str, float | None]:
+    """The share of the images whose three most sensitive features are the same."""
+    known = agreements[np.isfinite(agreements)]
+    return {"mean": rounded(np.mean(known == 1)) if len(known) else None}
 
 
 def _mask_error(errors: Float64[np.ndarray, " images"]) -> dict[str, float | None]:

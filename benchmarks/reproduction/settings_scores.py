@@ -24,7 +24,7 @@ CONTROL = {"fixed random": "fixed random"}  # one map for all inputs, which sees
 METHODS: dict[str, Any] = PAPER_METHODS | {"IG": {"method": "IntegratedGradients", "n_steps": STEPS}} | BASELINE | CONTROL
 _ROUNDING = (16 * 2.0**-23, 160 * 2.0**-23)  # of the two weights of a mask: as `ExplainedModel.rounding` in single precision
 
-Scores = dict[str, dict[str, dict[str, list[list[float | None]]]]]  # (images, 2) by method, estimator and masks
+Scores = dict[str, dict[str, dict[str, list[list[float | None]]]]]  # (images, 3) by method, estimator and masks
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Explained:
 def scores(
     explained: Explained, methods: Mapping[str, Any], features: Features, first: Masks, others: Mapping[str, Masks]
 ) -> Scores:
-    """Score and standard error of each image, by method, estimator and the name of how masks are drawn.
+    """Score, standard error and top-3 agreement of each image, by method, estimator and the name of how masks are drawn.
 
     Parameters
     ----------
@@ -92,7 +92,9 @@ def scores(
         for estimator in ESTIMATORS:
             for name, masks in others.items():
                 for method, record in zip(methods, table.read(masks, estimator), strict=True):
-                    values[method][estimator][name].append([rounded(record.score), rounded(record.standard_error)])
+                    values[method][estimator][name].append(
+                        [rounded(value) for value in (record.score, record.standard_error, record.top_k_agreement(3))]
+                    )
     return values
 
 

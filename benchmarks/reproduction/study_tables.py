@@ -17,6 +17,9 @@ def settings_tables(values: Values) -> dict[str, Any]:
                 for estimator, points in by_estimator.items()
                 for setting, point in points.items()
             }
+    for varied in ("number of masks", "reading of a mask rate of 0.8", "compactness"):
+        rows = {setting: point["all three in common"] for setting, point in values[varied]["paper"].items()}
+        tables[f"{varied}, top-3: share of images with all three in common, paper's sums"] = rows
     return tables
 
 

@@ -24,15 +24,15 @@ class Recipe:
     rate: float  # the highest learning rate
     optimizer: str = "sgd"
     weight_decay: float = 5e-4
-    padding: int = 0  # pixels around an image before it is cropped
+    padding: int = 0  # pixels around an image before it is cropped to its full size
     flip: bool = False
     seed: int = 0
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Recipe]] = {
     "mnist": (paper_cnn, Recipe("mnist", (28,) * 4, 3e-3, "adam", 0.0)),
-    "cifar10": (partial(named_resnet18, 16), Recipe("cifar10", (24,) * 10 + (32,) * 6, 0.4, padding=4, flip=True)),
-    "gtsrb": (partial(mobilenet_v3_small, 43), Recipe("gtsrb", (32,) * 5, 4e-3, "adam", 1e-2, padding=3)),
+    "cifar10": (partial(named_resnet18, 16), Recipe("cifar10", (24,) * 14 + (32,) * 14, 0.4, padding=4, flip=True)),
+    "gtsrb": (partial(mobilenet_v3_small, 43), Recipe("gtsrb", (32,) * 8, 4e-3, "adam", 1e-2, padding=3)),
     "gtsrb_transformer": (partial(small_transformer, 43), Recipe("gtsrb", (32,) * 10, 2e-3, "adam", 5e-2, padding=3)),
     "gtsrb_shortcuts": (partial(named_resnet18, 8, 43), Recipe("gtsrb", (32,) * 2, 0.2, padding=3)),
     "gtsrb_no_shortcuts": (partial(plain_resnet18, 8, 43), Recipe("gtsrb", (32,) * 2, 0.2, padding=3)),
@@ -114,7 +114,7 @@ def _optimizer(
 
 def _augmented(x: Tensor, size: int, recipe: Recipe) -> Tensor:
     """Random crops (N, C, size, size), mirrored or not."""
-    if recipe.padding:
+    if size == x.shape[-1]:
         x = nn.functional.pad(x, (recipe.padding,) * 4)
     n, room = len(x), x.shape[-1] - size + 1
     rows, columns = (torch.randint(room, (n, 1)) + torch.arange(size) for _ in range(2))

@@ -72,9 +72,12 @@ def test_scores_are_by_method_estimator_and_masks(explained):
     values = scores(explained, methods, FEATURES, Masks(0.8, "all", 42), {"half": Masks(0.5, 80, 42)})
     assert list(values) == list(methods)
     for estimator in ("paper", "regression"):
-        expected = [[one.score, one.standard_error] for one in run(metric_of(Masks(0.5, 80, 42), estimator), explained)]
-        for row, pair in zip(values["gradient"][estimator]["half"], expected, strict=True):
-            assert row == pytest.approx(pair, abs=1e-3)
+        expected = [
+            [one.score, one.standard_error, one.top_k_agreement(3)]
+            for one in run(metric_of(Masks(0.5, 80, 42), estimator), explained)
+        ]
+        for row, values_of in zip(values["gradient"][estimator]["half"], expected, strict=True):
+            assert row == pytest.approx(values_of, abs=1e-3)
 
 
 def test_tau_counts_the_pairs_that_change_places():
@@ -127,6 +130,7 @@ def test_smoke(setup, monkeypatch):
     limits = [values["number of masks"][estimator]["all"]["scores"]["VB"]["mean"] for estimator in ("paper", "regression")]
     assert limits[0] == limits[1]  # all masks rank features alike by both estimators
     assert values["number of masks"]["paper"]["all"]["tau to all masks"]["tau"] == 1.0
+    assert values["compactness"]["paper"]["0.1"]["tau"]["tau"] == 1.0  # with as many masks as the other values have
     assert values["reading of a mask rate of 0.8"]["paper"]["kept"] == values["mask rate"]["paper"]["0.2"]
     assert values["number of masks"]["regression"]["50"]["scores"]["fixed random"]["mean"] is None  # a map that never changes
     assert values["superpixels"]["paper"]["15"] == values["compactness"]["paper"]["0.1"] == values["baseline"]["paper"]["0"]

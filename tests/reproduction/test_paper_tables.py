@@ -1,0 +1,89 @@
+"""Scores of the paper's methods in its setting and in others, and what claims say of them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.reproduction.claims import NO, Claim, figure_is
+from benchmarks.reproduction.paper_tables import Study, paper_tables
+from benchmarks.reproduction.parameter_scores import paper_score
+from benchmarks.reproduction.setup import Setup
+from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain
+
+STUDY = Study(
+    *("tiny", 14, 10.0, ("3",)),
+    data_images=(2, 2, 2),
+    data_masks=(100, 100, 100),
+    parameter_images=(2, 2, 2),
+    parameter_masks=(200, 200, 200),
+    leave_out=("VB", "GB", "LRP", "DeepLift", "random"),
+    steps=3,
+    tried_again=("IG",),
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 6, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 4 * 4, 10)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return model.requires_grad_(False), torch.rand(2, 1, 16, 16, generator=generator), torch.tensor([3, 4])
+
+
+@pytest.fixture(scope="module")
+def values(network, tmp_path_factory):
+    return paper_tables(STUDY, Setup(None, tmp_path_factory.mktemp("out"), "smoke"), *network, accuracy=0.5)
+
+
+def call(metric, network):
+    model, x, y = network
+    keywords = {"method": "IntegratedGradients", "n_steps": 3}
+    return metric(model, x.numpy(), y.numpy(), explain_func=explain, explain_func_kwargs=keywords)
+
+
+@pytest.mark.parametrize(
+    ("setting", "keywords"),
+    [("0.8 kept", {"mask_rate": 0.2}), ("magnitudes of maps", {"abs": True}), ("a fifth of the masks", {"n_masks": 20})],
+)
+def test_data_senc_of_other_settings(values, network, setting, keywords):
+    segments = {"n_segments": 14, "compactness": 10.0}
+    metric = DataSensitivityConsistency(**{"n_masks": 100, "mask_rate": 0.8} | keywords, segment_func_kwargs=segments)
+    cell = values["other settings"]["data"][f"SenC, paper, {setting}"]["IG"]
+    assert cell["mean"] == pytest.approx(np.mean(call(metric, network)), abs=1e-4)
+    assert cell["mean"] != values["data"]["SenC, paper"]["IG"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "keywords"), [("0.8 kept", {"mask_rate": 0.2}), ("magnitudes of maps", {"abs": True}), ("", {})]
+)
+def test_parameter_senc_of_other_settings(values, network, setting, keywords):
+    rows = values["other settings"]["parameter"] if setting else values["parameter"]
+    for estimator in ("paper", "regression"):
+        metric = ParameterSensitivityConsistency(200, **{"mask_rate": 0.8} | keywords, estimator=estimator, layers=["3"])
+        cell = rows[", ".join(filter(None, ["all layers", estimator, setting]))]["IG"]
+        assert cell["mean"] == pytest.approx(np.mean(call(metric, network)), abs=1e-4)
+
+
+def test_fewer_masks_are_the_first_of_all(network):
+    few = call(ParameterSensitivityConsistency(60, estimator="paper", layers=["3"]), network)
+    regression = ParameterSensitivityConsistency(300, estimator="regression", layers=["3"])
+    call(regression, network)
+    records = regression.sensitivities["3"]
+    np.testing.assert_allclose([paper_score(record, 60) for record in records], few)
+    assert not np.allclose([paper_score(record) for record in records], few)
+
+
+def test_other_settings_are_named_where_a_claim_does_not_hold(values):
+    tried = ("data", "SenC, paper", ["IG"], "mean")
+    claim = Claim("tiny", "IG 5", figure_is("data", "SenC, paper", "IG", 5.0), "A reason.", tried)
+    judged = claim.judged(values)
+    assert judged.verdict == NO
+    cell = values["other settings"]["data"]["SenC, paper, 0.8 kept"]["IG"]
+    assert judged.reason.startswith(f"A reason. In other settings: 0.8 kept: IG {cell['mean']:.2f} ± {cell['error']:.2f}; ")
+    assert "magnitudes of maps: IG" in judged.reason
+    assert "a fifth of the masks: IG" in judged.reason
+    holds = Claim("tiny", "IG", figure_is("data", "SenC, paper", "IG", values["data"]["SenC, paper"]["IG"]["mean"]), "", tried)
+    assert holds.judged(values).reason == ""
