@@ -17,7 +17,7 @@ from quantus_senc.model.arrays import model_device
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained. Batches of 128, one cycle of the learning rate, cross-entropy."""
+    """How a network is trained. Batches of 128, cross-entropy, and one or two cycles of the learning rate."""
 
     data: str  # the image set's name
     sizes: tuple[int, ...]  # side of the random crops, epoch by epoch
@@ -27,11 +27,15 @@ class Recipe:
     padding: int = 0  # pixels around an image before it is cropped to its full size
     flip: bool = False
     seed: int = 0
+    again: tuple[int, ...] = ()  # sides in a second cycle, of a quarter of the learning rate
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Recipe]] = {
     "mnist": (paper_cnn, Recipe("mnist", (28,) * 4, 3e-3, "adam", 0.0)),
-    "cifar10": (partial(named_resnet18, 16), Recipe("cifar10", (24,) * 14 + (32,) * 14, 0.4, padding=4, flip=True)),
+    "cifar10": (
+        partial(named_resnet18, 16),
+        Recipe("cifar10", (24,) * 14 + (32,) * 14, 0.4, padding=4, flip=True, again=(32,) * 8),
+    ),
     "gtsrb": (partial(mobilenet_v3_small, 43), Recipe("gtsrb", (32,) * 8, 4e-3, "adam", 1e-2, padding=3)),
     "gtsrb_transformer": (partial(small_transformer, 43), Recipe("gtsrb", (32,) * 10, 2e-3, "adam", 5e-2, padding=3)),
     "gtsrb_shortcuts": (partial(named_resnet18, 8, 43), Recipe("gtsrb", (32,) * 2, 0.2, padding=3)),
@@ -74,7 +78,7 @@ def trained(name: str, images: Path | None, folder: Path, device: torch.device |
 
 
 def _plain(recipe: Recipe) -> dict:
-    return asdict(recipe) | {"sizes": list(recipe.sizes)}
+    return asdict(recipe) | {"sizes": list(recipe.sizes), "again": list(recipe.again)}
 
 
 def _train(make: Callable[[], nn.Module], recipe: Recipe, images: Path | None, device: torch.device) -> dict:
@@ -83,33 +87,35 @@ def _train(make: Callable[[], nn.Module], recipe: Recipe, images: Path | None, d
     start = time.perf_counter()
     torch.manual_seed(recipe.seed)
     model = make().to(device, memory_format=torch.channels_last)
-    optimizer, schedule = _optimizer(model, recipe, steps=-(-len(x) // 128) * len(recipe.sizes))
-    for epoch, size in enumerate(recipe.sizes):
-        model.train()
-        for batch in torch.randperm(len(x)).split(128):
-            inputs = _augmented(x[batch], size, recipe).to(device, memory_format=torch.channels_last)
-            loss = nn.functional.cross_entropy(model(inputs), y[batch].to(device))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        right, taken = accuracy(model, test[0][:2000], test[1][:2000]), time.perf_counter() - start
-        print(f"  epoch {epoch + 1} of {len(recipe.sizes)}: {right:.1%} of 2,000 test images, {taken:.0f} s", flush=True)
+    for cycle, sizes in enumerate(filter(None, (recipe.sizes, recipe.again))):
+        optimizer, schedule = _optimizer(model, recipe, recipe.rate / 4**cycle, steps=-(-len(x) // 128) * len(sizes))
+        for epoch, size in enumerate(sizes):
+            model.train()
+            for batch in torch.randperm(len(x)).split(128):
+                inputs = _augmented(x[batch], size, recipe).to(device, memory_format=torch.channels_last)
+                loss = nn.functional.cross_entropy(model(inputs), y[batch].to(device))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+            right, taken = accuracy(model, test[0][:2000], test[1][:2000]), time.perf_counter() - start
+            print(f"  epoch {epoch + 1} of {len(sizes)}: {right:.1%} of 2,000 test images, {taken:.0f} s", flush=True)
+        torch.manual_seed(recipe.seed + cycle + 1)  # so that a second cycle can be tried with a network that is there
     state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
     right = accuracy(model, *test)
     return {"state": state, "accuracy": right, "recipe": _plain(recipe), "seconds": time.perf_counter() - start}
 
 
 def _optimizer(
-    model: nn.Module, recipe: Recipe, steps: int
+    model: nn.Module, recipe: Recipe, rate: float, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     optimizer: torch.optim.Optimizer
+    decay = recipe.weight_decay
     if recipe.optimizer == "adam":
-        optimizer = torch.optim.AdamW(model.parameters(), recipe.rate, weight_decay=recipe.weight_decay)
+        optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=decay)
     else:
-        decay = recipe.weight_decay
-        optimizer = torch.optim.SGD(model.parameters(), recipe.rate, momentum=0.9, weight_decay=decay, nesterov=True)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=steps, pct_start=0.25)
+        optimizer = torch.optim.SGD(model.parameters(), rate, momentum=0.9, weight_decay=decay, nesterov=True)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.25)
 
 
 def _augmented(x: Tensor, size: int, recipe: Recipe) -> Tensor:

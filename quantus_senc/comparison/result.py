@@ -114,6 +114,10 @@ class Comparison:
         few images may lie close together by chance, and what masks do to all scores alike makes no spread. A method is clearly
         better than another if its lead exceeds two standard errors of the lead, with the masks' noise of both methods.
         `best_rank` counts the methods that are clearly better, and `worst_rank` those that are not clearly worse.
+
+        `mask_error` takes the errors of images as independent. In parameter SenC all images share the masks of a layer, but
+        respond to them in their ways: over seeds, means of 16 digits moved no further than it says
+        (`benchmarks/shared_masks.py`). Where all images respond alike, the error of the mean is that of one image.
         """
         return summary(self.scores, self.metrics)
 

@@ -128,7 +128,7 @@ def _failure(reasons: pd.Series) -> str:
 def _error_of_mean(
     errors: Float64[np.ndarray, "*n images"], present: Bool[np.ndarray, "*n images"]
 ) -> Float64[np.ndarray, "*n"]:
-    """The error of the mean of values with these independent errors, over the images that are present."""
+    """The error of the mean over the images that are present, of values with these errors, which are taken as independent."""
     n_images = present.sum(-1)
     squares = np.square(np.where(present, errors, 0.0)).sum(-1)
     return np.sqrt(squares) / np.where(n_images > 0, n_images, np.nan)

@@ -71,7 +71,11 @@ def test_a_network_is_trained_once(tmp_path, monkeypatch, capsys):
     torch.testing.assert_close(first.model(x), again.model(x), rtol=0, atol=0)
     shorter = Recipe("halves", (28,), 3e-3, "adam", 0.0)
     monkeypatch.setitem(training.NETWORKS, "halves", (training.paper_cnn, shorter))
-    assert not torch.equal(trained("halves", tmp_path, tmp_path / "models").model(x), again.model(x))
+    once = trained("halves", tmp_path, tmp_path / "models").model
+    assert not torch.equal(once(x), again.model(x))
+    two_cycles = Recipe("halves", (28,), 3e-3, "adam", 0.0, again=(28,))
+    monkeypatch.setitem(training.NETWORKS, "halves", (training.paper_cnn, two_cycles))
+    assert not torch.equal(trained("halves", tmp_path, tmp_path / "models").model(x), once(x))
 
 
 def test_parts_are_not_computed_twice(tmp_path):
