@@ -159,7 +159,7 @@ def compare(
         seed=seed,
         **kwargs,
     )
-    description, example = workload.description(notes or {}), workload.example()
+    description, example = workload.description(notes or {}, with_images=folder is not None), workload.example()
     run: MemoryRun | FolderRun = (
         MemoryRun(description, example)
         if folder is None

@@ -141,7 +141,7 @@ def expected_time(
     if folder is not None and (Path(folder) / RUN).exists():
         run = FolderRun(Path(folder))
         with refused(run.path):
-            run.description.with_more(workload.description({}))
+            run.description.with_more(workload.description({}, with_images=True))
     return _timed(workload, workload.blocks[shard[0] - 1 :: shard[1]], run)
 
 

@@ -24,6 +24,7 @@ from quantus_senc.comparison.progress import Progress
 from quantus_senc.comparison.run_folder import FolderRun
 from quantus_senc.comparison.runs import MemoryRun, MemoryStore, Run
 from quantus_senc.model.first_look import fitted_model
+from quantus_senc.model.warn import warn
 
 _MOST_WAITING = 64  # blocks that are with the engine at a time, each with its images
 _PAUSE = 0.05  # seconds between looks at what is done
@@ -147,6 +148,8 @@ def _sent(executor: Any, model: nn.Module | str) -> Any:
     each other, and if all that have it die, the task is done again.
     """
     client = getattr(executor, "_client", None)
+    if client is not None and not client.scheduler_info()["workers"]:
+        warn("The cluster has no workers yet; the run waits for the first.")
     if client is None or isinstance(model, str):
         return model
     import cloudpickle  # Dask needs it

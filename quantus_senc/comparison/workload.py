@@ -150,24 +150,28 @@ class Workload:
         methods = self.methods if tries_methods else {}
         return probed(self.model, methods, image, target, int(self.parameters["seed"]))
 
-    def description(self, notes: Mapping[str, str]) -> Description:
-        """What the comparison is of. All images are read once.
+    def description(self, notes: Mapping[str, str], *, with_images: bool) -> Description:
+        """What the comparison is of.
 
         Parameters
         ----------
         notes
             Further settings.
+        with_images
+            Whether blocks have fingerprints, for which all images are read once. Nobody compares them but in a folder.
         """
         description = described(self.model, self.images, self.methods, self.metrics, self.parameters, self.numbers.tolist())
         _check_notes(notes, description.settings)
         description.settings.update(notes)
-        for block in self.blocks:
-            places = block.places
-            arrays = [self._images(places), self.targets[places], self.numbers[places].numpy()]
-            for name, values in (("s_batch", self.s_batch), ("custom_batch", self.custom_batch)):
-                arrays += [] if values is None else [np.array(name), values[places]]
-            description.blocks[block.number] = of_arrays(*arrays)
+        description.blocks.update({block.number: self._fingerprint(block) if with_images else "" for block in self.blocks})
         return description
+
+    def _fingerprint(self, block: Block) -> str:
+        places = block.places
+        arrays = [self._images(places), self.targets[places], self.numbers[places].numpy()]
+        for name, values in (("s_batch", self.s_batch), ("custom_batch", self.custom_batch)):
+            arrays += [] if values is None else [np.array(name), values[places]]
+        return of_arrays(*arrays)
 
     def _images(self, places: list[int]) -> np.ndarray:
         return host_array(self.images[places])

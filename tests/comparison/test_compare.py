@@ -254,7 +254,7 @@ def test_datasets_are_read_by_blocks(model, images):
     pd.testing.assert_frame_equal(result.scores, expected.scores)
     np.testing.assert_array_equal(result.examples.image, expected.examples.image)
     assert pairs.asked[-4:] == [0, 1, 2, 3]
-    assert len(pairs.asked) == 2 + 3 * 4 + 1  # the first, then classes, fingerprints and blocks, and the example
+    assert len(pairs.asked) == 2 + 2 * 4 + 1  # the first, then classes and blocks, and the example
     loader = torch.utils.data.DataLoader(pairs, batch_size=3, shuffle=True)
     pd.testing.assert_frame_equal(compare(model, loader, images[1], **kwargs).scores, expected.scores)
 

@@ -1,6 +1,7 @@
 """Comparisons by engines: the same scores as in one process, and clear words where an engine fails."""
 
 import pickle
+import warnings
 from concurrent.futures import BrokenExecutor
 
 import numpy as np
@@ -77,6 +78,30 @@ def test_what_is_sent_does_not_grow_with_the_number_of_images(model, tmp_path):
         compare(model, x, y, executor=engine, folder=tmp_path / str(n), **settings(metrics={"drawn": Drawing()}))
         sizes.append(len(pickle.dumps(engine.futures[0].arguments[0].run)))
     assert sizes[1] - sizes[0] <= 2  # the names of the folders
+
+
+class Client:
+    """Of a scheduler of Dask, as far as it is asked."""
+
+    def __init__(self, workers):
+        self.workers = workers
+
+    def scheduler_info(self):
+        return {"workers": self.workers}
+
+    def submit(self, function, *arguments, pure):
+        return function(*arguments)
+
+
+@pytest.mark.parametrize("workers", [{}, {"tcp://one": {}}], ids=["none", "one"])
+def test_a_cluster_without_workers_is_said(model, whole, workers):
+    engine = Engine()
+    engine._client = Client(workers)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert_same(compare(model, X, Y, executor=engine, **settings()), whole)
+    said = [str(warning.message) for warning in caught if "no workers yet" in str(warning.message)]
+    assert said == ([] if workers else ["The cluster has no workers yet; the run waits for the first."])
 
 
 def test_threads_are_as_before(model):
