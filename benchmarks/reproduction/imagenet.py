@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from benchmarks.reproduction.images import load_images
-from benchmarks.reproduction.paper_tables import Study, paper_tables
+from benchmarks.reproduction.paper_tables import Study, paper_tables, points
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.training import predicted
 
@@ -65,14 +65,8 @@ def figure(values: dict[str, Any]) -> Figure:
     """Means of data SenC and their errors, a panel a network."""
     drawing, axes = plt.subplots(1, len(values), figsize=(9, 3.2), sharey=True, layout="constrained")
     for axis, (title, study) in zip(axes, values.items(), strict=True):
-        for metric in ("SenC, paper", "SenC, regression"):
-            row = study["data"][metric]
-            means = [float("nan") if cell["mean"] is None else cell["mean"] for cell in row.values()]
-            axis.errorbar(
-                list(row), means, [cell["error"] or 0.0 for cell in row.values()], fmt="o", markersize=3, label=metric
-            )
-        axis.axhline(0, color="0.7", linewidth=0.8)
+        for shift, metric in ((-0.1, "SenC, paper"), (0.1, "SenC, regression")):
+            points(axis, study["data"][metric], metric, shift)
         axis.set_title(title, fontsize=10)
-        axis.tick_params(axis="x", rotation=30)
     axes[0].legend(fontsize=7)
     return drawing

@@ -90,7 +90,7 @@ def _blocks(values: Mapping[str, Any], title: str) -> list[str]:
     if plain:
         lines.append("; ".join(f"{key}: {_plain(value)}" for key, value in plain.items()) + ".\n")
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             name = f"{title}, {key}" if title else key
             lines += _table(value, name) if _is_table(value) else _blocks(value, name)
     return lines

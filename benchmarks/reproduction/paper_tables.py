@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -73,22 +74,23 @@ def paper_tables(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Ten
         Of the model on the test images.
     """
     n_data, n_parameter = setup.size(*study.data_images), setup.size(*study.parameter_images)
-    values: dict[str, Any] = {"settings": _settings(study, setup, accuracy)}
     of_data, of_parameters = (model, x[:n_data], y[:n_data]), (model, x[:n_parameter], y[:n_parameter])
-    again = {name: method for name, method in study.methods().items() if name in study.tried_again}
-    others: dict[str, dict[str, Any]] = {"data": {}, "parameter": {}}
+    values: dict[str, Any] = {"settings": _settings(study, setup, accuracy)}
     values["data"] = _data(study, setup, *of_data, study.methods(), "data")
-    for setting, keywords in (
-        [*OTHER_SETTINGS.items(), (FEWER, {"n_masks": setup.size(*study.data_masks) // 5})] if again else []
-    ):
-        scores = _data(study, setup, *of_data, again, f"data, {setting}", **keywords)
-        others["data"] |= {f"{metric}, {setting}": row for metric, row in scores.items()}
     if study.layers:
         values["parameter"] = _parameter(study, setup, *of_parameters, study.methods(), "parameter")
-        for setting, keywords in OTHER_SETTINGS.items() if again else []:
-            scores = _parameter(study, setup, *of_parameters, again, f"parameter, {setting}", **keywords)
-            others["parameter"] |= {f"{metric}, {setting}": row for metric, row in scores.items() if FEWER not in metric}
-    values["other settings"] = {part: rows for part, rows in others.items() if rows}
+    if again := {name: method for name, method in study.methods().items() if name in study.tried_again}:
+        values["other settings"] = {"data": {}, "parameter": {}}
+        for setting, keywords in OTHER_SETTINGS.items():
+            rows = {
+                "data": _data(study, setup, *of_data, again, f"data, {setting}", **keywords),
+                "parameter": _parameter(study, setup, *of_parameters, again, f"parameter, {setting}", **keywords),
+            }
+            for part, scores in rows.items():
+                named = {f"{metric}, {setting}": row for metric, row in scores.items() if FEWER not in metric}
+                values["other settings"][part] |= named
+        few = _data(study, setup, *of_data, again, f"data, {FEWER}", n_masks=setup.size(*study.data_masks) // 5)
+        values["other settings"]["data"] |= {f"{metric}, {FEWER}": row for metric, row in few.items()}
     return values
 
 
@@ -151,12 +153,16 @@ def figure(values: dict[str, Any]) -> Figure:
     for axis, panel in zip(axes[0], panels, strict=True):
         metrics = {name: row for name, row in values[panel].items() if panel == "data" or name.endswith("regression")}
         for index, (name, row) in enumerate(metrics.items()):
-            means = [float("nan") if cell["mean"] is None else cell["mean"] for cell in row.values()]
-            errors = [cell["error"] or 0.0 for cell in row.values()]
-            places = [place + 0.8 * (index / max(len(metrics) - 1, 1) - 0.5) * 0.8 for place in range(len(row))]
-            axis.errorbar(places, means, errors, fmt="o", markersize=3, label=name)
-        axis.set_xticks(range(len(row)), list(row), rotation=30)
-        axis.axhline(0, color="0.7", linewidth=0.8)
+            points(axis, row, name, shift=0.64 * (index / max(len(metrics) - 1, 1) - 0.5))
         axis.set_title(f"{panel} SenC", fontsize=10)
         axis.legend(fontsize=6)
     return drawing
+
+
+def points(axis: Axes, row: dict[str, Any], label: str, shift: float = 0.0) -> None:
+    """A point and its error for each method; none where there is no mean."""
+    means = [float("nan") if cell["mean"] is None else cell["mean"] for cell in row.values()]
+    errors = [cell["error"] or 0.0 for cell in row.values()]
+    axis.errorbar([place + shift for place in range(len(row))], means, errors, fmt="o", markersize=3, label=label)
+    axis.set_xticks(range(len(row)), list(row), rotation=30)
+    axis.axhline(0, color="0.7", linewidth=0.8)
