@@ -54,11 +54,16 @@ class Claim:
 
 
 def _in_other_settings(values: Values, part: str, metric: str, methods: list[str], key: str) -> str:
-    """What a metric gives in settings that the paper may have meant."""
+    """What a metric gives in settings that the paper may have meant, and the regression beside the paper's sums."""
     rows = values["other settings"][part]
     settings = {name.removeprefix(f"{metric}, "): row for name, row in rows.items() if name.startswith(f"{metric}, ")}
     settings |= {FEWER: values[part][few]} if (few := f"{metric}, {FEWER}") in values[part] else {}
-    return f"In other settings: {'; '.join(f'{name}: {listed(row, methods, key)}' for name, row in settings.items())}."
+    texts = []
+    for setting, row in settings.items():
+        limit = rows.get(f"{metric.replace('paper', 'regression')}, {setting}") if "paper" in metric and key == "mean" else None
+        beside = f" (regression {listed(limit, methods)})" if limit else ""
+        texts.append(f"{setting}: {listed(row, methods, key)}{beside}")
+    return f"In other settings: {'; '.join(texts)}."
 
 
 def shown(cell: Cell, key: str = "mean") -> str:

@@ -82,7 +82,9 @@ def test_other_settings_are_named_where_a_claim_does_not_hold(values):
     judged = claim.judged(values)
     assert judged.verdict == NO
     cell = values["other settings"]["data"]["SenC, paper, 0.8 kept"]["IG"]
-    assert judged.reason.startswith(f"A reason. In other settings: 0.8 kept: IG {cell['mean']:.2f} ± {cell['error']:.2f}; ")
+    limit = values["other settings"]["data"]["SenC, regression, 0.8 kept"]["IG"]
+    kept, beside = (f"IG {one['mean']:.2f} ± {one['error']:.2f}" for one in (cell, limit))
+    assert judged.reason.startswith(f"A reason. In other settings: 0.8 kept: {kept} (regression {beside}); ")
     assert "magnitudes of maps: IG" in judged.reason
     assert "a fifth of the masks: IG" in judged.reason
     holds = Claim("tiny", "IG", figure_is("data", "SenC, paper", "IG", values["data"]["SenC, paper"]["IG"]["mean"]), "", tried)
