@@ -12,10 +12,11 @@ import numpy as np
 from torch import nn
 
 from quantus_senc import __version__
+from quantus_senc.cli_folder import FolderImages
 from quantus_senc.cli_inputs import engine, images_in, writable
 from quantus_senc.comparison.compare import compare
 from quantus_senc.comparison.expected_time import expected_time
-from quantus_senc.comparison.model_source import model_from
+from quantus_senc.comparison.model_source import function_from, model_from
 from quantus_senc.comparison.named_methods import DEFAULT_METHODS, available_methods
 from quantus_senc.comparison.named_metrics import available_metrics
 from quantus_senc.comparison.progress import duration
@@ -23,7 +24,7 @@ from quantus_senc.comparison.result import Comparison
 from quantus_senc.comparison.run_folder import n_cells_in
 from quantus_senc.comparison.text_table import text_report
 
-Images = tuple[np.ndarray, np.ndarray]  # x and y
+Images = tuple[np.ndarray | FolderImages, np.ndarray]  # x and y
 _MANY = 64  # images, for which timing one takes little of the whole
 _EXAMPLE = f"""
 example:
@@ -40,6 +41,10 @@ example:
 
   For a model that returns something else than (B, classes), return quantus_senc.adapt(model, ...) there; logits, and scores
   that are the only ones, are recognised.
+
+  Or leave the images in files in a folder, and pass --transform my_models:resized, a function that makes of a PIL image what
+  the model takes, as transforms of torchvision and timm do. Folders in it are the classes, numbered in the order of their
+  names; without such folders, the class that the model predicts is explained.
 
   Then, in the folder that holds my_models.py:
 
@@ -112,7 +117,16 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=_compare)
     parser.add_argument("--model", required=True, metavar="MODULE:FUNCTION", help="takes nothing, returns an nn.Module")
     parser.add_argument(
-        "--data", required=True, type=Path, metavar="NPZ", help="holds x, as the model takes it, and y, classes"
+        "--data",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="an .npz of x, as the model takes it, and y, classes; or a folder",
+    )
+    parser.add_argument(
+        "--transform",
+        metavar="MODULE:FUNCTION",
+        help="with a folder: makes of a PIL image in RGB what the model takes, (C, H, W)",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for report.html, scores.csv and settings.json")
     parser.add_argument("--methods", type=_names, help=f"default: {','.join(DEFAULT_METHODS)}")
@@ -173,12 +187,14 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    images = images_in(options.data, options.images)
-    if options.dry_run:
-        sys.stdout.write(_expected(options, model_from(options.model, options.device), images))
-        return 0
-    writable(options.out)
+    x_batch, y_batch = _data(options)
+    if not options.dry_run:
+        writable(options.out)
     model = model_from(options.model, options.device)
+    images = x_batch, x_batch.predicted_classes(model) if y_batch is None else y_batch
+    if options.dry_run:
+        sys.stdout.write(_expected(options, model, images))
+        return 0
     if len(images[0]) >= _MANY:
         sys.stderr.write(_expected(options, model, images))
     if options.fresh and (n_cells := n_cells_in(options.out)):
@@ -190,6 +206,18 @@ def _compare(options: argparse.Namespace) -> int:
         sys.stderr.write(_how_to_go_on(options.out))
         return 130
     return _written(result, options.out)
+
+
+def _data(options: argparse.Namespace) -> tuple[Any, np.ndarray | None]:
+    """Images, and their classes; None where the model says them."""
+    if not options.data.is_dir():
+        if options.transform is not None:
+            raise ValueError(f"--transform {options.transform!r} needs a folder of images as --data, not {str(options.data)!r}")
+        return images_in(options.data, options.images)
+    if options.transform is None:
+        raise ValueError(f"--data {str(options.data)!r} is a folder; pass --transform module:function with it, or an .npz")
+    folder = FolderImages(options.data, function_from("--transform", options.transform), options.images)
+    return folder, folder.classes
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -3,7 +3,9 @@
 import importlib
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,19 +38,9 @@ def model_from(specification: str, device: str | None = None) -> nn.Module:
     ValueError
         If there is no such function or device, or the function raises or returns something else.
     """
-    module_name, colon, name = specification.partition(":")
-    if not (module_name and colon and name):
-        raise ValueError(f"model {specification!r} must be module:function, such as my_models:trained")
-    sys.path.insert(0, str(Path.cwd()))
+    function = function_from("model", specification)
     try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # an import may raise anything
-        raise ValueError(f"model {specification!r}: {module_name!r} cannot be imported ({error_line(error)})") from error
-    finally:
-        sys.path.pop(0)
-    check_known(f"function of {module_name!r}", name, [key for key, value in vars(module).items() if callable(value)])
-    try:
-        model = seeded(0, getattr(module, name))
+        model = seeded(0, function)
     except (Exception, SystemExit) as error:  # and so may the function
         raise ValueError(f"model {specification!r}: the function raised {error_line(error)}") from error
     if not isinstance(model, nn.Module):
@@ -57,3 +49,33 @@ def model_from(specification: str, device: str | None = None) -> nn.Module:
         return model if device is None else model.to(torch.device(device))
     except Exception as error:  # torch raises many types of errors for a missing device
         raise ValueError(f"device {device!r}: {error_line(error)}") from error
+
+
+def function_from(parameter: str, specification: str) -> Callable[..., Any]:
+    """The function that "package.module:function" names, importable from the working directory.
+
+    Parameters
+    ----------
+    parameter
+        What error messages call it.
+    specification
+        The name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such function.
+    """
+    module_name, colon, name = specification.partition(":")
+    if not (module_name and colon and name):
+        raise ValueError(f"{parameter} {specification!r} must be module:function, such as my_models:trained")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # an import may raise anything
+        raise ValueError(f"{parameter} {specification!r}: {module_name!r} cannot be imported ({error_line(error)})") from error
+    finally:
+        sys.path.pop(0)
+    check_known(f"function of {module_name!r}", name, [key for key, value in vars(module).items() if callable(value)])
+    function: Callable[..., Any] = getattr(module, name)
+    return function

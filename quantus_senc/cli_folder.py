@@ -1,0 +1,102 @@
+"""Images of a folder, each in a file, as the command line takes them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from quantus_senc.comparison.failures import error_line
+from quantus_senc.model.arrays import host_array
+from quantus_senc.model.explained_model import ExplainedModel
+from quantus_senc.model.first_look import fitted_model
+
+_AT_A_TIME = 64  # images whose classes are predicted
+
+
+class FolderImages(Dataset[tuple[np.ndarray, int]]):
+    """The images below a folder in the order of their paths, read when they are asked for.
+
+    Parameters
+    ----------
+    path
+        The folder. If it has folders with images, these are the classes, numbered in the order of their names, as
+        `torchvision.datasets.ImageFolder` has it. See `predicted_classes` for images without such folders.
+    transform
+        Makes of a PIL image in RGB what the model takes, (C, H, W).
+    n_images
+        How many of the images, from the first on; None for all.
+
+    Attributes
+    ----------
+    classes
+        Of the images, (N,), as folders say them; None if there are no folders.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, images both in folders and beside them, or fewer than asked for.
+    """
+
+    def __init__(self, path: Path, transform: Callable[[Image.Image], Any], n_images: int | None) -> None:
+        known = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+        files = sorted(file for file in path.glob("**/*") if file.suffix.lower() in known and file.is_file())
+        files = [file for file in files if not any(name.startswith(".") for name in file.relative_to(path).parts)]
+        if not files:
+            raise ValueError(f"--data {str(path)!r} holds no images; names of their files end in .png, .jpg and the like")
+        places = [file.relative_to(path).parts[:-1] for file in files]
+        if len({bool(folders) for folders in places}) > 1:
+            raise ValueError(
+                f"--data {str(path)!r} holds images both in folders, one a class, and beside them; move one of them"
+            )
+        if n_images is not None and not 1 <= n_images <= len(files):
+            raise ValueError(f"--images {n_images}: the folder has {len(files)}; pass 1 to {len(files)}")
+        names = sorted({folders[0] for folders in places if folders})
+        self.transform = transform
+        self.files = files[:n_images]
+        self.classes = np.array([names.index(folders[0]) for folders in places[:n_images]]) if names else None
+        self.shape = self[0][0].shape
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, place: int) -> tuple[np.ndarray, int]:
+        """An image (C, H, W) and its class; 0 if folders do not say it.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, the transform fails, or its result has another shape than that of the first image.
+        """
+        file = self.files[place]
+        try:
+            with Image.open(file) as image:
+                values = host_array(self.transform(image.convert("RGB")))
+        except Exception as error:  # damaged files and transforms raise anything
+            raise ValueError(f"--data: {str(file)!r} cannot be read and transformed ({error_line(error)})") from error
+        shape = values.shape
+        if len(shape) != 3:
+            raise ValueError(f"--transform returned {shape} for {str(file)!r}; return (C, H, W)")
+        if place and shape != self.shape:
+            raise ValueError(f"--transform returned {shape} for {str(file)!r}, and {self.shape} for the first; resize them")
+        return values, 0 if self.classes is None else int(self.classes[place])
+
+    def predicted_classes(self, model: nn.Module) -> np.ndarray:
+        """The class of each image that the model predicts, (N,).
+
+        Raises
+        ------
+        ValueError
+            If the model does not take the images, or returns no scores of classes.
+        """
+        fitted, _ = fitted_model(model, self[0][0][None], np.zeros(1, dtype=np.int64))
+        explained = ExplainedModel(fitted, {}, True, lambda **kwargs: None, {}, None, False)
+        classes: list[Tensor] = []
+        for places in torch.arange(len(self)).split(_AT_A_TIME):
+            images = np.stack([self[int(place)][0] for place in places])
+            classes.append(explained.predict_classes(explained.inputs(images)).argmax(1).cpu())
+        return torch.cat(classes).numpy()
