@@ -187,11 +187,11 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    x_batch, y_batch = _data(options)
+    data = _data(options)
     if not options.dry_run:
         writable(options.out)
     model = model_from(options.model, options.device)
-    images = x_batch, x_batch.predicted_classes(model) if y_batch is None else y_batch
+    images = (data, data.classes(model)) if isinstance(data, FolderImages) else data
     if options.dry_run:
         sys.stdout.write(_expected(options, model, images))
         return 0
@@ -208,16 +208,14 @@ def _compare(options: argparse.Namespace) -> int:
     return _written(result, options.out)
 
 
-def _data(options: argparse.Namespace) -> tuple[Any, np.ndarray | None]:
-    """Images, and their classes; None where the model says them."""
+def _data(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray] | FolderImages:
     if not options.data.is_dir():
         if options.transform is not None:
             raise ValueError(f"--transform {options.transform!r} needs a folder of images as --data, not {str(options.data)!r}")
         return images_in(options.data, options.images)
     if options.transform is None:
         raise ValueError(f"--data {str(options.data)!r} is a folder; pass --transform module:function with it, or an .npz")
-    folder = FolderImages(options.data, function_from("--transform", options.transform), options.images)
-    return folder, folder.classes
+    return FolderImages(options.data, function_from("--transform", options.transform), options.images)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -234,7 +232,8 @@ def _compared(options: argparse.Namespace, model: nn.Module, images: Images, exe
         shard=options.shard,
         executor=executor,
         timeout=options.timeout,
-        notes={"model function": options.model, "data": str(options.data)},
+        notes={"model function": options.model, "data": str(options.data)}
+        | ({} if options.transform is None else {"transform": options.transform}),
         display_progressbar=True,
         **_computed(options),
     )

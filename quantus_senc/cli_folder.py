@@ -14,6 +14,7 @@ from quantus_senc.comparison.failures import error_line
 from quantus_senc.model.arrays import host_array
 from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.first_look import fitted_model
+from quantus_senc.model.state import seeded
 
 _AT_A_TIME = 64  # images whose classes are predicted
 
@@ -25,16 +26,11 @@ class FolderImages(Dataset[tuple[np.ndarray, int]]):
     ----------
     path
         The folder. If it has folders with images, these are the classes, numbered in the order of their names, as
-        `torchvision.datasets.ImageFolder` has it. See `predicted_classes` for images without such folders.
+        `torchvision.datasets.ImageFolder` has it. See `classes` for images without such folders.
     transform
         Makes of a PIL image in RGB what the model takes, (C, H, W).
     n_images
         How many of the images, from the first on; None for all.
-
-    Attributes
-    ----------
-    classes
-        Of the images, (N,), as folders say them; None if there are no folders.
 
     Raises
     ------
@@ -55,17 +51,20 @@ class FolderImages(Dataset[tuple[np.ndarray, int]]):
             )
         if n_images is not None and not 1 <= n_images <= len(files):
             raise ValueError(f"--images {n_images}: the folder has {len(files)}; pass 1 to {len(files)}")
-        names = sorted({folders[0] for folders in places if folders})
+        names = (
+            sorted(folder.name for folder in path.iterdir() if folder.is_dir() and folder.name[0] != ".") if places[0] else []
+        )
         self.transform = transform
         self.files = files[:n_images]
-        self.classes = np.array([names.index(folders[0]) for folders in places[:n_images]]) if names else None
+        self.labels = np.array([names.index(folders[0]) for folders in places[:n_images]]) if names else None
+        self.n_folders = len(names)
         self.shape = self[0][0].shape
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, place: int) -> tuple[np.ndarray, int]:
-        """An image (C, H, W) and its class; 0 if folders do not say it.
+        """An image (C, H, W) and its class; 0 if folders do not say it. A transform that draws at random draws the same again.
 
         Raises
         ------
@@ -75,7 +74,8 @@ class FolderImages(Dataset[tuple[np.ndarray, int]]):
         file = self.files[place]
         try:
             with Image.open(file) as image:
-                values = host_array(self.transform(image.convert("RGB")))
+                pixels = image.convert("RGB")
+            values = host_array(seeded(0, lambda: self.transform(pixels)))
         except Exception as error:  # damaged files and transforms raise anything
             raise ValueError(f"--data: {str(file)!r} cannot be read and transformed ({error_line(error)})") from error
         shape = values.shape
@@ -83,17 +83,24 @@ class FolderImages(Dataset[tuple[np.ndarray, int]]):
             raise ValueError(f"--transform returned {shape} for {str(file)!r}; return (C, H, W)")
         if place and shape != self.shape:
             raise ValueError(f"--transform returned {shape} for {str(file)!r}, and {self.shape} for the first; resize them")
-        return values, 0 if self.classes is None else int(self.classes[place])
+        return values, 0 if self.labels is None else int(self.labels[place])
 
-    def predicted_classes(self, model: nn.Module) -> np.ndarray:
-        """The class of each image that the model predicts, (N,).
+    def classes(self, model: nn.Module) -> np.ndarray:
+        """The class of each image, (N,), as folders say it; or else the class that the model predicts.
 
         Raises
         ------
         ValueError
-            If the model does not take the images, or returns no scores of classes.
+            If the model does not take the images or returns no scores of classes, or there are more or fewer folders.
         """
-        fitted, _ = fitted_model(model, self[0][0][None], np.zeros(1, dtype=np.int64))
+        fitted, n_classes = fitted_model(model, self[0][0][None], np.zeros(1, dtype=np.int64))
+        if self.labels is not None:
+            if self.n_folders != n_classes:
+                raise ValueError(
+                    f"--data has {self.n_folders} folders, but the model {n_classes} classes; add "
+                    "empty folders for the others, or move the images out of their folders to explain predicted classes"
+                )
+            return self.labels
         explained = ExplainedModel(fitted, {}, True, lambda **kwargs: None, {}, None, False)
         classes: list[Tensor] = []
         for places in torch.arange(len(self)).split(_AT_A_TIME):

@@ -23,6 +23,9 @@ def resized(image):
     assert image.mode == "RGB"
     return torch.tensor(np.asarray(image.resize((12, 12))) / 255).movedim(-1, 0).float()
 
+def jittered(image):
+    return resized(image) + torch.rand(3, 12, 12)
+
 def as_they_are(image):
     return np.asarray(image)[:12, :12].transpose(2, 0, 1) / 255
 
@@ -100,6 +103,13 @@ def test_folders_are_classes_in_the_order_of_their_names(pictures):
     pd.testing.assert_frame_equal(Comparison.load("out").scores, expected(x, np.array([0, 1, 2])).scores)
 
 
+def test_a_transform_that_draws_at_random_draws_the_same_again(pictures):
+    """Images are read more than once; else the second call would have others than the first."""
+    for _ in range(2):
+        assert main([*WHAT, "folder_models:jittered", *OPTIONS]) == 0
+    assert Comparison.load("out").settings["transform"] == "folder_models:jittered"
+
+
 def refused(arguments, capsys):
     assert main([*arguments, *OPTIONS]) == 2
     return capsys.readouterr().err
@@ -117,6 +127,10 @@ def test_what_cannot_be_taken_is_named(pictures, capsys):
     (pictures / "e.png").write_text("no image")
     assert "'pictures/e.png' cannot be read and transformed" in refused([*WHAT, "folder_models:resized"], capsys)
     in_classes(pictures)
+    (pictures / "e.png").rename(pictures / "wolf" / "e.png")
+    (pictures / "fox").mkdir()
+    assert "has 4 folders, but the model 3 classes" in refused([*WHAT, "folder_models:resized"], capsys)
+    (pictures / "wolf" / "e.png").rename(pictures / "e.png")
     assert "holds images both in folders, one a class, and beside them" in refused([*WHAT, "folder_models:resized"], capsys)
 
 
