@@ -48,6 +48,18 @@ def _one_setting(values: Mapping[str, Any]) -> str:
     )
 
 
+def _magnitudes(values: Mapping[str, Any]) -> str:
+    signed, others = values["data"], values["other settings"]["data"]
+    listed = ", ".join(
+        f"{name} {shown(signed['SenC, regression'][name])} and {shown(others['SenC, regression, magnitudes of maps'][name])}"
+        for name in ("DeepLift", "LRP", "Grad-CAM")
+    )
+    return (
+        "**State whether maps are ranked with their signs.** They are, unless `abs=True`. By the regression, with signs and by "
+        f"magnitudes, CIFAR-10 gives: {listed}. The paper does not say which it took."
+    )
+
+
 def _two_metrics(values: Mapping[str, Any]) -> str:
     scores = values["maps"]["mnist"]["scores"]
     data, parameter = scores["SenC (regression)"], scores["Parameter SenC"]
@@ -73,6 +85,7 @@ _TEXTS: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
     ("settings", _estimator),
     ("settings", _masks),
     ("settings", _one_setting),
+    ("cifar10", _magnitudes),
     ("critique", _two_metrics),
     ("known_truth", _signs),
 ]
