@@ -56,8 +56,8 @@ def attributions(image: ArrayLike | Tensor, maps: Mapping[str, ArrayLike | Tenso
 
 
 def _summed(name: str, values: np.ndarray, image: np.ndarray) -> np.ndarray:
-    if image.ndim == 1 and values.shape == image.shape:
-        return values
+    if image.ndim == 1 and image.size == values.size == values.shape[-1]:
+        return values.reshape(image.shape)
     if image.ndim != 3 or values.shape[-2:] != image.shape[1:] or values.ndim not in (2, 3):
         raise ValueError(
             f"map {name!r} of shape {values.shape} does not fit an image of shape {image.shape}; pass the image (C, H, W) "
