@@ -14,7 +14,7 @@ PAGES = {  # of blocks; the later pages go on from the first ones
     "README.md": 1,
     "docs/start.md": 1,
     "docs/runs.md": 1,
-    "docs/usage.md": 4,
+    "docs/usage.md": 5,
     "docs/choosing.md": 1,
     "docs/how.md": 3,
 }

@@ -3,7 +3,7 @@ A table
 =======
 
 Rows of a table are of shape (B, F), and each column is a feature. With 13 columns there are 8,192 masks, few enough to run them
-all: the scores are then exact.
+all: the scores are then exact. A table that is a frame of pandas has names for its columns, and pictures show them.
 """
 
 import torch
@@ -12,10 +12,9 @@ from torch import nn
 
 import quantus_senc
 
-data = load_wine()
-x = torch.tensor(data.data, dtype=torch.float32)
-x = (x - x.mean(0)) / x.std(0)  # so that 0, the value of a masked column, is its mean
-y = torch.tensor(data.target)
+frame, classes = load_wine(return_X_y=True, as_frame=True)
+frame = (frame - frame.mean()) / frame.std()  # so that 0, the value of a masked column, is its mean
+x, y = torch.tensor(frame.to_numpy(), dtype=torch.float32), torch.tensor(classes.to_numpy())
 
 torch.manual_seed(0)
 model = nn.Sequential(nn.Linear(13, 32), nn.ReLU(), nn.Linear(32, 3))
@@ -32,8 +31,8 @@ print(f"{(model(x).argmax(1) == y).float().mean():.1%} of the wines are right.")
 
 result = quantus_senc.compare(
     model,
-    x[::20],
-    y[::20],
+    frame[::20],
+    classes[::20],
     methods=["Saliency", "InputXGradient", "IntegratedGradients", "DeepLift", "random"],
     metrics=["SenC (regression)", "Top-3", "Faithfulness Correlation"],
     n_masks="all",
@@ -41,12 +40,11 @@ result = quantus_senc.compare(
 print(result.summary()[["metric", "method", "mean", "rank"]].round(2).to_string(index=False))
 
 # %%
-# Which columns is the prediction for the first wine sensitive to, and which columns is its explanation sensitive to?
+# To which columns is the prediction for the first wine sensitive, and to which is each explanation?
 
-senc = quantus_senc.DataSensitivityConsistency(n_masks="all", estimator="regression")
-call = {"explain_func": quantus_senc.explain, "explain_func_kwargs": {"method": "IntegratedGradients"}}
-(score,) = senc(model, x[:1].numpy(), y[:1].numpy(), **call)
-record = senc.sensitivities[0]
-print(f"score {score:.2f}")
-for name, prediction, explanation in zip(data.feature_names, record.prediction, record.explanation, strict=True):
-    print(f"{name:30} {prediction:8.3f} {explanation:8.3f}")
+figure = result.plot.data_sensitivity()
+
+# %%
+# The attributions themselves are another question: how much of the prediction do they give to each column?
+
+figure = result.plot.attributions()

@@ -98,12 +98,17 @@ def _join(run: FolderRun, description: Description, example: Examples | None, no
     after = before.with_more(description)
     known, same_device = run.probe(), before.settings["device"] == description.settings["device"]
     probe = now if known is None else known.with_more(now, same_device=same_device)
-    if example is not None and (run.example is None or min(description.blocks) < min(before.blocks)):
+    if example is not None and (_says_more(example, run.example) or min(description.blocks) < min(before.blocks)):
         write_file(run.path / EXAMPLE, npz_of(example))
     if known is None or _with_maps(probe) != _with_maps(known):
         write_file(run.path / PROBE, npz_of(probe))
     if after != before:
         write_file(run.path / RUN, after.to_json().encode())
+
+
+def _says_more(example: Examples, before: Examples | None) -> bool:
+    """Whether an example is the first, or the first whose columns have names."""
+    return before is None or (before.columns is None and example.columns is not None)
 
 
 def _with_maps(probe: Probe) -> set[str]:

@@ -59,11 +59,13 @@ def compare(
         Returns (B, classes), or something of which `adapt` makes that. Or "package.module:function", which returns the model,
         also in the processes of an executor, to which some models cannot be sent.
     x_batch
-        Images (B, C, H, W), volumes (B, C, D, H, W), series (B, C, T) or tables (B, F): arrays or tensors. Or a dataset of
-        pairs of image and class, of which a block is read at a time, as it is of an array that is mapped to a file
-        (`numpy.memmap`). Of a `DataLoader` only the dataset is used.
+        Images (B, C, H, W), volumes (B, C, D, H, W), series (B, C, T) or tables (B, F): arrays or tensors. Or a table as a
+        `pandas.DataFrame` of numbers, of which pictures show the names of the columns. Or a dataset of pairs of image and
+        class, of which a block is read at a time, as it is of an array that is mapped to a file (`numpy.memmap`). Of a
+        `DataLoader` only the dataset is used.
     y_batch
-        The classes to explain, (B,). None for those of the dataset.
+        The classes to explain, (B,), in the order of the rows of `x_batch`: the index of a `pandas.Series` is not read. None
+        for those of the dataset.
     methods
         Names of methods of `quantus_senc.explain` and of controls ("random", "fixed random", "blurred noise", "Sobel", "blob",
         "input"); or a dict from any names to such names, to keywords of `explain`, to an `explain_func`, or to a pair of

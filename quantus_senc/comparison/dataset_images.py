@@ -104,5 +104,5 @@ def images_and_classes(x_batch: Any, y_batch: Any, *, channel_first: bool) -> tu
         return dataset, dataset.classes() if y_batch is None else host_array(y_batch)
     if y_batch is None:
         raise ValueError("y_batch=None needs a dataset of pairs as x_batch; pass the classes to explain")
-    images = x_batch if isinstance(x_batch, np.memmap) else host_array(x_batch)
+    images = x_batch if isinstance(x_batch, np.memmap) else host_array(x_batch, "x_batch")
     return images if channel_first else np.moveaxis(images, -1, 1), host_array(y_batch)

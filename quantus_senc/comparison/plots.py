@@ -41,14 +41,14 @@ class Plots:
         return plot.agreement(self._comparison, ax)
 
     def attributions(self) -> Figure:
-        """See `quantus_senc.plot.attributions`: the maps of the example, which is one image."""
+        """See `quantus_senc.plot.attributions`: the maps of the example, which is one image or one row of a table."""
         examples = self._examples("maps")
-        return plot.attributions(examples.image, examples.maps)
+        return plot.attributions(examples.drawn(), examples.maps)
 
     def data_sensitivity(self) -> Figure:
         """See `quantus_senc.plot.data_sensitivity`: of the example, by the first data SenC metric."""
         examples = self._examples("features")
-        return plot.data_sensitivity(examples.image, examples.features)
+        return plot.data_sensitivity(examples.drawn(), examples.features)
 
     def parameter_sensitivity(self, n_columns: int = 4) -> Figure:
         """See `quantus_senc.plot.parameter_sensitivity`: of the example, by the first parameter SenC metric.
@@ -64,7 +64,7 @@ class Plots:
         examples = self._comparison.examples
         if examples is None or not getattr(examples, kind):
             raise ValueError(
-                f"comparison.examples hold no {kind}, because the inputs are no images or no such metric has run; pass them to "
+                f"comparison.examples hold no {kind}, because the inputs are series or no such metric has run; pass them to "
                 "the function in quantus_senc.plot"
             )
         return examples

@@ -15,6 +15,7 @@ from quantus_senc.plot.tables import ComparisonTables
 
 _DPI = 144
 _CSS_DPI = 96  # CSS pixels per inch
+_KINDS = {1: "row of the table", 3: "image", 4: "volume, its middle slice"}  # by their axes
 
 _RANKS = (
     "The rank of each method from metric to metric; rank 1 is on top. If lines cross between two categories, the choice of "
@@ -38,7 +39,7 @@ _AGREEMENT = (
     "over images) includes 0 or is unknown."
 )
 _MAPS = (
-    "The image, and what each method attributes the prediction to. Every map has its own scale, from its darkest to its "
+    "What each method attributes the prediction to. Every map has its own scale, from its darkest to its "
     "lightest value, which stands below it. The scale of a map with negative values is symmetric around 0."
 )
 _FEATURES = (
@@ -47,6 +48,10 @@ _FEATURES = (
     "number is the rank correlation of the picture of a method with that of the prediction, by the first such metric in the "
     "table (by default SenC (regression)). A consistent method looks like the prediction here, whatever its attribution map "
     "looks like."
+)
+_LINES = (
+    " A line is a column of the table, with its name and its value in this row. {} are on top; where columns are many, the "
+    "others have no names."
 )
 _UNITS = (
     "The same for the units of a layer, such as the output channels of a convolution. A square is a unit; the lighter, the "
@@ -60,7 +65,7 @@ class ReportedComparison(ComparisonTables, Protocol):
 
     @property
     def examples(self) -> Examples | None:
-        """One image with its maps and sensitivities."""
+        """One image, or one row of a table, with its maps and sensitivities."""
 
     def verdict(self) -> list[str]:
         """Sentences on the scores."""
@@ -100,16 +105,19 @@ def small_picture(comparison: ReportedComparison) -> Picture:
 
 
 def _of_image(examples: Examples) -> Iterator[Picture]:
-    what, examples = "image" if examples.image.ndim == 3 else "volume, its middle slice", examples.middle_slice()
+    what, examples = _KINDS[examples.image.ndim], examples.middle_slice()
+    is_row = examples.image.ndim == 1
     of = f"of one {what}, explained class {examples.target}"
     if examples.maps:
         alt = f"Attribution maps {of}, by {listed(list(examples.maps))}."
-        figure = plot.attributions(examples.image, examples.maps)
-        yield _picture(f"Attribution maps of one {what}", alt, _MAPS, figure)
+        figure = plot.attributions(examples.drawn(), examples.maps)
+        caption = _MAPS + (_LINES.format("Those with the largest attributions, without their signs,") if is_row else "")
+        yield _picture(f"Attribution maps of one {what}", alt, caption, figure)
     if examples.features:
         alt = f"Sensitivity of the features {of}: prediction, {listed(list(examples.features))}."
-        figure = plot.data_sensitivity(examples.image, examples.features)
-        yield _picture("Sensitivity of its features", alt, _FEATURES, figure)
+        figure = plot.data_sensitivity(examples.drawn(), examples.features)
+        caption = _FEATURES + (_LINES.format("Those to which the prediction is most sensitive") if is_row else "")
+        yield _picture("Sensitivity of its features", alt, caption, figure)
     if examples.units:
         alt = f"Sensitivity of a layer's units {of}: prediction, {listed(list(examples.units))}."
         figure = plot.parameter_sensitivity(examples.units, n_columns=6)

@@ -38,7 +38,7 @@ class Comparison:
         How the scores came about, in values that JSON can hold. The list `controls` holds the names of methods that carry no
         information about the model, such as random maps.
     examples
-        One image with its maps and sensitivities, for figures.
+        One image, or one row of a table, with its maps and sensitivities, for figures.
 
     Raises
     ------

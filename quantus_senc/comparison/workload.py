@@ -26,6 +26,7 @@ from quantus_senc.model.adapted import adapter_of
 from quantus_senc.model.adapter import AS_IT_IS
 from quantus_senc.model.arrays import host_array
 from quantus_senc.model.first_look import fitted_model
+from quantus_senc.model.frames import column_names
 from quantus_senc.model.warn import warn
 
 
@@ -48,6 +49,8 @@ class Workload:
         Of the metrics, `block_size` and `softmax`, for the settings of the result.
     s_batch, custom_batch
         As for `compare`, as arrays or None.
+    columns
+        The names of the columns of a table; None if it has no names, or the inputs are no table.
     """
 
     model: nn.Module
@@ -60,6 +63,7 @@ class Workload:
     parameters: dict[str, Any]
     s_batch: np.ndarray | None
     custom_batch: np.ndarray | None
+    columns: list[str] | None
 
     @classmethod
     def from_arguments(
@@ -108,7 +112,9 @@ class Workload:
         settings = {**parameters, "block_size": int(block_size)} | ({} if softmax is None else {"softmax": softmax})
         settings |= {} if adapter_of(model) is AS_IT_IS else {"adapt": adapter_of(model)}
         regions = _objects(s_batch, images, channel_first=channel_first), _labels(custom_batch, images)
-        return cls(model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings, *regions)
+        return cls(
+            model, images, targets, numbers, method_by_name, metric_by_name, blocks, settings, *regions, column_names(x_batch)
+        )
 
     @property
     def n_cells(self) -> int:
@@ -130,9 +136,11 @@ class Workload:
         )
 
     def example(self) -> Examples | None:
-        """The image with the lowest number; None for inputs that are no images."""
+        """The image, or the row of a table, with the lowest number; None for series."""
+        if self.images.ndim == 3:
+            return None
         first = self.blocks[0].places[0]
-        return Examples(self._images([first])[0], int(self.targets[first])) if self.images.ndim > 3 else None
+        return Examples(self._images([first])[0], int(self.targets[first]), columns=self.columns)
 
     def probe(self, before: Probe | None, *, tries_methods: bool) -> Probe:
         """What the model and the methods make of the image of an earlier probe, or of the first image if there is none.

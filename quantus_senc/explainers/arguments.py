@@ -12,8 +12,8 @@ from quantus_senc.model.arrays import model_device, model_precision
 
 
 def as_tensor(values: np.ndarray | Tensor) -> Tensor:
-    """A tensor as it is, or an array as a tensor."""
-    return values if isinstance(values, Tensor) else arrays.as_tensor(np.asarray(values))
+    """A tensor as it is, or an array, or a frame or a series of pandas, as a tensor."""
+    return values if isinstance(values, Tensor) else arrays.as_tensor(arrays.host_array(values, "inputs"))
 
 
 def as_samples(model: nn.Module, inputs: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class SensitivityConsistency(BatchedMetric):
             Returns (B, classes), or something of which `adapt` makes that. It is put in evaluation mode for the call;
             afterwards it is as before.
         x_batch
-            Images (B, C, H, W), series (B, C, T) or tables (B, F); arrays or tensors.
+            Images (B, C, H, W), series (B, C, T) or tables (B, F): arrays, tensors, or a DataFrame of numbers.
         y_batch
             The classes to explain, (B,).
         a_batch
@@ -157,7 +157,7 @@ class SensitivityConsistency(BatchedMetric):
         check_keywords(call["kwargs"], type(self), "__call__")
         check_masks(self.n_masks, self.mask_rate, self.seed, self.max_batch_size)
         check_estimator(self.estimator, self.tolerance)
-        model, x_batch, y_batch = call["model"], host_array(call["x_batch"]), host_array(call["y_batch"])
+        model, x_batch, y_batch = call["model"], host_array(call["x_batch"], "x_batch"), host_array(call["y_batch"])
         check_inputs(model, x_batch, y_batch, call["channel_first"])
         check_integer("batch_size", call["batch_size"], 1, 2**63 - 1)
         image_ids = numbered(call["image_ids"], len(x_batch))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -113,6 +114,9 @@ def _value(value: Any, other: Callable[[Any], Any], within: tuple[int, ...] = ()
         return _digest(value) or other(value)
     if id(value) in within or len(within) > _DEEPEST:
         return other(value)
+    if isinstance(value, pd.DataFrame | pd.Series):
+        columns = [column.to_numpy() for _, column in pd.DataFrame(value).items()]
+        return [type(value), _value([*map(list, value.axes), *columns], other, within)]
     within += (id(value),)
     if isinstance(value, dict):
         keys = [_value(key, other, within) for key in value]

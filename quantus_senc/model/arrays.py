@@ -7,19 +7,34 @@ from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from quantus_senc.core.array_like import ArrayLike
 from quantus_senc.core.same_result import same_attributions
+from quantus_senc.model.frames import frame_array
 
 
-def host_array(values: ArrayLike | Tensor) -> np.ndarray:
-    """An array, in NumPy's native byte order, of what users have as arrays, tensors or lists."""
+def host_array(values: ArrayLike | Tensor, name: str = "an argument") -> np.ndarray:
+    """An array, in NumPy's native byte order, of what users have as arrays, tensors, lists, or frames and series of pandas.
+
+    Parameters
+    ----------
+    values
+        What a user has passed.
+    name
+        Of the argument, for errors.
+
+    Raises
+    ------
+    ValueError
+        If a frame has columns that are not numeric.
+    """
     if isinstance(values, Tensor):
         values = values.detach().to_dense().cpu()
         return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
-    return _native(np.asarray(values), ["C"])
+    return _native(frame_array(name, values) if isinstance(values, pd.DataFrame) else np.asarray(values), ["C"])
 
 
 def as_tensor(values: Any) -> Tensor:
@@ -83,7 +98,7 @@ def for_arrays_too(explain: Callable[..., Tensor]) -> Callable[..., Any]:
     def explain_either(model: nn.Module, inputs: ArrayLike | Tensor, targets: ArrayLike | Tensor, **kwargs: Any) -> Any:
         if isinstance(inputs, Tensor):
             return explain(model, inputs.detach(), torch.as_tensor(targets, device=inputs.device), **kwargs)
-        return host_array(explain(model, as_tensor(host_array(inputs)), as_tensor(host_array(targets)), **kwargs))
+        return host_array(explain(model, as_tensor(host_array(inputs, "inputs")), as_tensor(host_array(targets)), **kwargs))
 
     return explain_either
 

@@ -1,4 +1,4 @@
-"""Figures of sensitivities: of the features of an image, and of the units of a layer."""
+"""Figures of sensitivities: of the features of an image or of a row of a table, and of the units of a layer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +14,7 @@ from quantus_senc.core.array_like import ArrayLike
 from quantus_senc.core.ranks import centred_ranks
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.core.wording import number
+from quantus_senc.plot.columns import column_panels, draw_columns
 from quantus_senc.plot.style import RANK_COLOURS, displayable, float_array, image_axes, panels, rank_bar, style, wrapped
 
 _BOUNDARY_COLOUR = ListedColormap(["#D55E00"])  # visible on black and on white
@@ -21,26 +22,29 @@ _PANELS_PER_ROW = 6
 
 
 def data_sensitivity(image: ArrayLike | Tensor, sensitivities: Mapping[str, Sensitivity]) -> Figure:
-    """An image, its features, and the sensitivity of the prediction and of each explanation to them.
+    """An image or a row of a table, its features, and the sensitivity of the prediction and of each explanation to them.
 
-    The lighter a feature, the more sensitive. Colours show ranks, because the score is a rank correlation.
+    The lighter a feature, the more sensitive. Colours show ranks, because the score is a rank correlation. The columns of a
+    table are lines, and those to which the prediction is most sensitive are on top. Of more than 40 only the first 30 have
+    names.
 
     Parameters
     ----------
     image
-        (C, H, W). Three channels are shown in colour; otherwise the mean of the channels is shown in grey.
+        (C, H, W). Three channels are shown in colour; otherwise the mean of the channels is shown in grey. Or a row of a table,
+        (F,), such as `frame.iloc[0]`: the index of a `pandas.Series` has the names of the columns.
     sensitivities
         By the name of the method: a record of this image. All records have the same features.
 
     Returns
     -------
     Figure
-        With at most six panels per row. The caller closes it.
+        With at most six panels per row, or eight for the row of a table. The caller closes it.
 
     Raises
     ------
     ValueError
-        If there is no record, or the image does not have the size of the records.
+        If there is no record, or the image or the row does not have the size of the records.
 
     References
     ----------
@@ -49,11 +53,13 @@ def data_sensitivity(image: ArrayLike | Tensor, sensitivities: Mapping[str, Sens
     if not sensitivities:
         raise ValueError(f"sensitivities={sensitivities!r} holds no record; pass one of this image for each method")
     first = next(iter(sensitivities.values()))
-    image, labels = float_array(image), _labels(first)
+    row, image, labels = image, float_array(image), _labels(first)
+    if image.ndim == labels.ndim == 1 and image.shape == labels.shape:
+        return _of_row(row, sensitivities)
     if image.ndim != 3 or image.shape[1:] != labels.shape:
         raise ValueError(
-            f"image of shape {image.shape} does not fit features of shape {labels.shape}; pass the image (C, H, W) that "
-            "the records are of"
+            f"image of shape {image.shape} does not fit features of shape {labels.shape}; pass the image (C, H, W), or "
+            "the row of a table (F,), that the records are of"
         )
     picture = displayable(image)
     with style():
@@ -105,6 +111,20 @@ def parameter_sensitivity(sensitivities: Mapping[str, Sensitivity], n_columns: i
         for panel, (title, sensitivity) in zip(axes.flat, by_title.items(), strict=False):
             panel.set_title(title)
             _draw_units(panel, sensitivity)
+        rank_bar(figure, axes, "least", "most\nsensitive")
+    return figure
+
+
+def _of_row(row: ArrayLike | Tensor, sensitivities: Mapping[str, Sensitivity]) -> Figure:
+    first = next(iter(sensitivities.values()))
+    shown = [("prediction", first.prediction, _labels(first))]
+    shown += [(_title(name, record), record.explanation, _labels(record)) for name, record in sensitivities.items()]
+    order = np.argsort(-centred_ranks(first.prediction).numpy()[_labels(first)], kind="stable")
+    with style():
+        figure, axes = column_panels(row, order, len(shown))
+        for panel, (title, sensitivity, labels) in zip(axes.flat, shown, strict=False):
+            panel.set_title(title)
+            draw_columns(panel, centred_ranks(sensitivity).numpy()[labels[order]], -len(sensitivity), len(sensitivity))
         rank_bar(figure, axes, "least", "most\nsensitive")
     return figure
 

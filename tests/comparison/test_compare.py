@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import quantus
 import torch
+from matplotlib import pyplot as plt
 from torch import nn
 
 from quantus_senc import (
@@ -21,7 +22,9 @@ from quantus_senc import (
     explain_blob,
     explain_random,
 )
+from quantus_senc.comparison.report_pictures import pictures
 from tests import networks
+from tests.small_models import table_model
 
 pytestmark = pytest.mark.xdist_group("compare")  # one process makes the comparison that they look at
 FAST = {"n_masks": 60, "segment_func": "grid", "segment_func_kwargs": {"patch_size": 4}}
@@ -375,7 +378,58 @@ def test_tables_and_series(shape):
     result = compare(nn.Sequential(*layers), data, [0, 1, 2, 0], methods=["Saliency", "InputXGradient"], n_masks=60)
     assert result.summary().query("metric != 'SenC'")["failure"].eq("").mean() > 0.8
     assert set(result.scores["metric"]) == set(available_metrics()) - {"Region Perturbation"}
-    assert result.examples is None
+    assert (result.examples is None) == (len(shape) > 1)
+
+
+@pytest.fixture
+def frame():
+    """A table of several types of numbers."""
+    draw = np.random.default_rng(0)
+    columns = {"age": draw.normal(size=4), 7: [True, False, True, True], "n = $1$": pd.array([3, 1, 2, 2], dtype="Int64")}
+    return pd.DataFrame(columns | {"single": draw.random(4, np.float32), "": [0, 1, 2, 3]}, index=[4, 2, 9, 9])
+
+
+NAMES = ["age", "column 7", "n = $1$", "single", ""]
+TABLE = {"methods": ["Saliency"], "metrics": ["SenC"], "n_masks": 30}
+
+
+def test_a_frame_is_a_table_whose_columns_have_names(frame, tmp_path):
+    classes = [0, 1, 2, 0]
+    result = compare(table_model(5), frame, pd.Series(classes, index=list("abcd")), **TABLE)
+    expected = compare(table_model(5), frame.to_numpy(np.float64), classes, **TABLE)
+    pd.testing.assert_frame_equal(result.scores, expected.scores, check_exact=True)
+    assert result.scores["score"].notna().all()
+    assert (result.examples.columns, expected.examples.columns) == (NAMES, None)
+    result.save(tmp_path)
+    loaded = Comparison.load(tmp_path)
+    assert loaded.examples.columns == NAMES
+    labels = [label.get_text() for label in loaded.plot.data_sensitivity().axes[0].get_yticklabels()]
+    assert sorted(label.rpartition(" = ")[0] for label in labels) == sorted(NAMES)
+    labels = [label.get_text() for label in loaded.plot.attributions().axes[0].get_yticklabels()]
+    assert sorted(label.rpartition(" = ")[0] for label in labels) == sorted(NAMES)
+    plt.close("all")
+    headings = [picture.heading for picture in pictures(loaded)]
+    assert headings[-2:] == ["Attribution maps of one row of the table", "Sensitivity of its features"]
+
+
+def test_names_of_columns_are_kept_in_a_folder(frame, tmp_path):
+    """Also if the call that began the run had none."""
+    numbers, classes = frame.to_numpy(np.float64), [0, 1, 2, 0]
+    compare(table_model(5), numbers, classes, folder=tmp_path, **TABLE)
+    assert Comparison.load(tmp_path).examples.columns is None
+    assert compare(table_model(5), frame, classes, folder=tmp_path, **TABLE).examples.columns == NAMES
+    compare(table_model(5), numbers, classes, folder=tmp_path, **TABLE)
+    assert Comparison.load(tmp_path).examples.columns == NAMES
+
+
+def test_columns_that_are_not_numeric_are_named(frame):
+    frame = frame.assign(colour=list("abca"), when=pd.Timestamp(0), kind=pd.Categorical([1, 2, 1, 2]))
+    columns = r"'colour' \(.*\), 'when' \(datetime.*\) and 'kind' \(category\)"
+    with pytest.raises(ValueError, match=f"x_batch is a DataFrame whose columns {columns} are not numeric; encode them"):
+        compare(table_model(5), frame, [0, 1, 2, 0])
+    many = pd.DataFrame({f"c{place}": list("abca") for place in range(200)})
+    with pytest.raises(ValueError, match=r"'c9' \(\w+\) and 190 more are not numeric"):
+        compare(table_model(5), many, [0, 1, 2, 0])
 
 
 def test_volumes(tmp_path):

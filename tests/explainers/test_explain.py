@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import quantus
 import torch
@@ -128,6 +129,15 @@ def test_arrays_for_arrays_and_tensors_for_tensors(x, y):
     assert not tensors.requires_grad
     assert not x.requires_grad
     assert explain(model.double(), x, y, method="Saliency").dtype is torch.float64
+
+
+def test_frames_are_tables():
+    frame, model = pd.DataFrame({"a": [0.5, 1.5], "b": [True, False]}), nn.Linear(2, 3)
+    expected = explain(model, torch.tensor(frame.to_numpy(float)), torch.tensor([2, 0]), method="InputXGradient")
+    maps = explain(model, frame, pd.Series([2, 0]), method="InputXGradient")
+    np.testing.assert_array_equal(maps, expected)
+    with pytest.raises(ValueError, match=r"inputs is a DataFrame whose columns 'b' \(.*\) are not numeric"):
+        explain(model, frame.assign(b="x"), [2, 0])
 
 
 def test_precision_of_the_model_and_of_inputs_of_a_model_without_tensors(x, y):

@@ -3,11 +3,12 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from quantus_senc import DataSensitivityConsistency
+from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency
 from tests.small_models import classes, gradient, image_model, inputs, table_model
 
 PARAMETERS = [
@@ -176,3 +177,12 @@ def test_good_calls_do_run():
         image_model(), inputs(2, 1, 8, 8), classes(2), explain_func=gradient
     )
     assert len(scores) == 2
+
+
+@pytest.mark.parametrize("metric", [DataSensitivityConsistency(n_masks=20), ParameterSensitivityConsistency(n_masks=20)])
+def test_a_frame_has_the_scores_of_its_numbers(metric):
+    frame = pd.DataFrame(inputs(3, 6), columns=list("abcdef")).assign(b=[True, False, True])
+    expected = metric(table_model(), frame.to_numpy(np.float64), classes(3), explain_func=gradient)
+    assert metric(table_model(), frame, pd.Series(classes(3), index=[2, 1, 0]), explain_func=gradient) == expected
+    with pytest.raises(ValueError, match=r"x_batch is a DataFrame whose columns 'b' \(.*\) are not numeric; encode them"):
+        metric(table_model(), frame.assign(b="x"), classes(3), explain_func=gradient)

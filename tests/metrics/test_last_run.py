@@ -6,6 +6,7 @@ import warnings
 from collections import OrderedDict
 
 import numpy as np
+import pandas as pd
 import pytest
 import quantus
 import torch
@@ -95,6 +96,19 @@ def test_another_estimator_reads_the_weights_of_the_last_run(call, first, second
     assert scores == fresh(90, estimator=second, tolerance=tolerance)(**call)
     assert (metric.estimator, other.estimator) == (first, second)
     assert metric.sensitivities is not other.sensitivities
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_last_run_is_of_the_same_frame(model, changed):
+    """Equal frames are the same, and one of other numbers is not."""
+    x = pd.DataFrame(np.random.default_rng(0).random((3, 144))).assign(flag=True)
+    model.net[1] = nn.Linear(145, 8)
+    call = {"model": model, "x_batch": x, "y_batch": pd.Series([0, 1, 2]), "explain_func": Explained()}
+    metric = DataSensitivityConsistency(200, disable_warnings=True)
+    counted(metric, call)
+    again = x.assign(flag=[True, True, not changed])
+    _, n_explained, _ = counted(metric.top_k(3), call, x_batch=again, y_batch=pd.Series([0, 1, 2]))
+    assert (n_explained > FEW) == changed
 
 
 def test_another_estimator_reads_drawn_masks_from_the_list_of_all(call):

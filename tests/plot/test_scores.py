@@ -5,6 +5,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.patches import Rectangle
@@ -159,7 +160,23 @@ def test_maps_of_channels_are_summed():
     np.testing.assert_allclose(figure.axes[1].get_images()[0].get_array(), made.image.sum(0))
 
 
+def test_maps_of_a_row_of_a_table():
+    """The columns with the largest attributions are on top, whatever their signs."""
+    row = pd.Series([0.5, 1.5, -2.0], index=["a", "b", "c"])
+    maps = {"signed": np.array([[0.1, -4.0, 1.0]]), "positive": np.array([0.0, 0.2, np.nan])}
+    figure = plot.attributions(row, maps)
+    assert [axes.get_title() for axes in figure.axes[:2]] == list(maps)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["b = 1.5", "c = −2", "a = 0.5"]
+    first, second = (axes.collections[0] for axes in figure.axes[:2])
+    np.testing.assert_array_equal(first.get_array().ravel(), [-4.0, 1.0, 0.1])
+    assert (first.get_clim(), second.get_clim()) == ((-4.0, 4.0), (0.0, 0.2))
+    assert figure.axes[0].get_xlabel() == "−4 … 4"
+    assert second.get_array().mask.ravel().tolist() == [False, True, False]
+
+
 def test_maps_that_cannot_be_drawn():
+    with pytest.raises(ValueError, match=r"map 'a' of shape \(3,\) does not fit .* or the row of a table \(F,\) and maps"):
+        plot.attributions(np.zeros(4), {"a": np.zeros(3)})
     with pytest.raises(ValueError, match="holds no attribution map; pass one"):
         plot.attributions(np.zeros((1, 8, 8)), {})
     with pytest.raises(ValueError, match=r"map 'a' of shape \(8, 9\) does not fit an image of shape \(1, 8, 8\)"):

@@ -1,12 +1,14 @@
 """Pictures show what the records say."""
 
 import warnings
+from itertools import pairwise
 
 import matplotlib as mpl
 
 mpl.use("Agg")
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib import colormaps
@@ -15,6 +17,7 @@ from scipy.stats import rankdata, sem
 
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain_random, plot
 from quantus_senc.plot.style import RANK_COLOURS, look
+from tests.comparisons import record
 from tests.small_models import classes, gradient, image_model, inputs
 
 
@@ -37,6 +40,58 @@ def test_data_sensitivity(channels):
 def texts(axes):
     """Of the tick labels of the vertical axis."""
     return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def drawn_in(axes):
+    return axes.collections[0].get_array().ravel()
+
+
+def row_record(n_columns, seed=0):
+    return record(n_columns, seed, torch.arange(n_columns))
+
+
+def test_columns_of_a_table_are_lines_with_names_and_values():
+    """What the prediction is most sensitive to is on top, in the panels of all methods."""
+    names = ["age", "a\nname $of$ more than twenty-eight characters", "fare"]
+    row, records = pd.Series([31.0, -0.5, 1234.5], index=names), {"a": row_record(3), "b": row_record(3, 1)}
+    figure = plot.data_sensitivity(row, records)
+    order = np.argsort(-records["a"].prediction.numpy())
+    labels = np.array(["age = 31", "a name $of$ more than twent… = −0.5", "fare = 1.23e+03"])
+    assert texts(figure.axes[0]) == list(labels[order])
+    assert figure.axes[0].yaxis_inverted()
+    assert [axes.get_title().split("\n")[0] for axes in figure.axes] == ["prediction", "a", "b", ""]
+    for axes, values in zip(
+        figure.axes, (records["a"].prediction, *(one.explanation for one in records.values())), strict=False
+    ):
+        np.testing.assert_array_equal(drawn_in(axes), (2 * rankdata(values) - 4)[order])
+    figure.draw_without_rendering()
+    plt.close(figure)
+    figure = plot.data_sensitivity(row.to_numpy(), records)
+    assert texts(figure.axes[0])[0].startswith(f"column {order[0]} = ")
+    plt.close(figure)
+
+
+def test_names_stand_where_they_fit():
+    """Of many columns, the first have names, whose lines do not overlap; and every column has its colour."""
+    row, many = pd.Series(np.zeros(200), index=[f"c{place}" for place in range(200)]), row_record(200)
+    figure = plot.data_sensitivity(row, {"a": many})
+    order = np.argsort(-many.prediction.numpy())
+    assert texts(figure.axes[0]) == [*(f"c{place} = 0" for place in order[:30]), "170 more columns"]
+    np.testing.assert_array_equal(drawn_in(figure.axes[0]), np.arange(199, -200, -2))
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert all(below.y1 < above.y0 for above, below in pairwise(boxes))
+    plt.close(figure)
+
+
+def test_columns_that_are_one_feature_have_one_rank():
+    labels = torch.tensor([1, 0, 1, 0, 0])
+    figure = plot.data_sensitivity(np.arange(5.0), {"a": record(2, 0, labels)})
+    prediction = record(2).prediction
+    top = [place for place in range(5) if labels[place] == prediction.argmax()]
+    assert texts(figure.axes[0])[: len(top)] == [f"column {place} = {place}" for place in top]
+    np.testing.assert_array_equal(drawn_in(figure.axes[0]), [1] * len(top) + [-1] * (5 - len(top)))
+    plt.close(figure)
 
 
 def test_colours_are_ordered_in_grey_print():
