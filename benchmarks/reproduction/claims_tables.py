@@ -114,6 +114,10 @@ HIGHER = (
     "to the paper's figures. The paper does not give the network's widths."
 )
 UNITS = "The more units a layer has, the more noise do the paper's sums share. The regression has no such noise."
+COARSE = (
+    "Grad-CAM of the last convolution has few values at the size of images that two cores can run, and is ranked in blocks. "
+    "The paper's size was not tried."
+)
 MNIST_LAYERS = (["conv1", "conv2"], ["fc1", "fc2"])
 CIFAR_LAYERS = (["conv1", "layer1.0.conv1"], ["fc"])
 CLAIMS = [
@@ -195,11 +199,14 @@ CLAIMS = [
         "imagenet",
         "ImageNet, data SenC: IG and Grad-CAM best (here EfficientNet-Lite0)",
         _within(EFFICIENTNET, best("data", PAPER, ["IG", "Grad-CAM"])),
+        COARSE,
     ),
-    Claim("imagenet", "VB and DeepLift worst (GB does not apply)", _worst(["VB", "DeepLift"], EFFICIENTNET)),
+    Claim("imagenet", "VB and DeepLift worst (GB does not apply)", _worst(["VB", "DeepLift"], EFFICIENTNET), COARSE),
     Claim(
         "imagenet",
         "The same of a transformer (here a small one, GTSRB): IG and Grad-CAM best",
         _within(TRANSFORMER, best("data", PAPER, ["IG", "Grad-CAM"])),
+        "Its only convolution embeds the patches, and Grad-CAM is of that, before any attention. The paper does not say which "
+        "layer it took.",
     ),
 ]
