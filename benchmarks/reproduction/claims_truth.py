@@ -40,8 +40,11 @@ def _layer(layer: str) -> Callable[[Values], Judgement]:
 def _consistency(values: Values) -> Judgement:
     metrics = values["mnist"]["metrics"]
     ours = ", ".join(f"{name} {shown(metrics[name]['MC'])}" for name in metrics)
-    best_other = max(metrics[name]["MC"]["mean"] for name in metrics if name not in SENC)
-    return Judgement(ours, verdict([metrics[name]["MC"]["mean"] >= best_other for name in SENC]))
+    means = {name: metric["MC"]["mean"] for name, metric in metrics.items()}
+    best_other = max(mean for name, mean in means.items() if name not in SENC)
+    above = [name for name, mean in means.items() if name not in SENC and mean > max(means[one] for one in SENC)]
+    reason = f"Above every SenC: {', '.join(above) or 'none'}."
+    return Judgement(ours, verdict([means[name] >= best_other for name in SENC]), reason)
 
 
 NEAR_ONE = 0.9
