@@ -1,5 +1,9 @@
 """Sensitivity Consistency (Tan, WACV 2025): metrics of explanations for Quantus.
 
+`DataSensitivityConsistency` and `ParameterSensitivityConsistency` are the metrics, for `quantus.evaluate` or by themselves;
+`compare` puts them beside other metrics, and returns a `Comparison`; `explain` explains, and the methods of `CONTROLS` explain
+nothing; `adapt` makes a model that returns scores of classes from one that returns something else.
+
 References
 ----------
 Hanxiao Tan, "Evaluating Sensitivity Consistency of Explanations", WACV 2025.

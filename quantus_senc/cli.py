@@ -56,7 +56,8 @@ example:
 methods (those from "random" on are controls, which carry no information about the model):
   {", ".join(available_methods())}
 
-metrics ("SenC" is the published score; "SenC (regression)" estimates the same from fewer masks, without their shared noise):
+metrics ("SenC" is the published score; "SenC (regression)" estimates the same from fewer masks, without their shared noise,
+and so does "Parameter SenC" for the first convolution):
   {", ".join(available_metrics())}
 
 exit codes: 0 done; 1 nothing could be scored; 2 bad input, said in one line; 130 interrupted.

@@ -12,7 +12,7 @@ from quantus_senc import demo
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {  # of blocks; the later pages go on from the first ones
     "README.md": 1,
-    "docs/start.md": 1,
+    "docs/start.md": 2,
     "docs/runs.md": 1,
     "docs/usage.md": 5,
     "docs/choosing.md": 1,
@@ -22,8 +22,8 @@ SMALLER = {  # of images, methods and masks, fewer than a reader wants
     "*(model, x_batch[:4], y_batch[:4])": "*(model, x_batch[:2], y_batch[:2])",
     "n_masks=200": "n_masks=100",
     "x_batch[:4], y_batch[:4], methods": "x_batch[:2], y_batch[:2], methods",
-    '"Saliency", "GradCAM", "DeepLift", "random"': '"Saliency", "GradCAM", "random"',
-    "n_masks=300": "n_masks=100",
+    '"Saliency", "GradCAM", "DeepLift", "random"], n_masks=300': '"Saliency", "GradCAM", "random"], n_masks=100',
+    "x_batch[:4].numpy(), y_batch[:4]": "x_batch[:2].numpy(), y_batch[:2]",
     "x_batch[:8].numpy(), y_batch[:8]": "x_batch[:2].numpy(), y_batch[:2]",
 }
 
