@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,10 @@ class Recipe:
     flip: bool = False
     seed: int = 0
     again: tuple[int, ...] = ()  # sides in a second cycle, of a quarter of the learning rate
+
+    def plain(self) -> dict[str, Any]:
+        """In values that a file can hold."""
+        return asdict(self) | {"sizes": list(self.sizes), "again": list(self.again)}
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Recipe]] = {
@@ -67,7 +72,7 @@ def trained(name: str, images: Path | None, folder: Path, device: torch.device |
     make, recipe = NETWORKS[name]
     path = folder / f"{name}.pt"
     saved = torch.load(path, weights_only=True) if path.exists() else None
-    if saved is None or saved["recipe"] != _plain(recipe):
+    if saved is None or saved["recipe"] != recipe.plain():
         saved = _train(make, recipe, images, torch.device(device))
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(saved, path)
@@ -75,10 +80,6 @@ def trained(name: str, images: Path | None, folder: Path, device: torch.device |
     model = make().to(device)
     model.load_state_dict(saved["state"])
     return Trained(model.eval().requires_grad_(False), saved["accuracy"], recipe)
-
-
-def _plain(recipe: Recipe) -> dict:
-    return asdict(recipe) | {"sizes": list(recipe.sizes), "again": list(recipe.again)}
 
 
 def _train(make: Callable[[], nn.Module], recipe: Recipe, images: Path | None, device: torch.device) -> dict:
@@ -103,7 +104,7 @@ def _train(make: Callable[[], nn.Module], recipe: Recipe, images: Path | None, d
         torch.manual_seed(recipe.seed + cycle + 1)  # so that a second cycle can be tried with a network that is there
     state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
     right = accuracy(model, *test)
-    return {"state": state, "accuracy": right, "recipe": _plain(recipe), "seconds": time.perf_counter() - start}
+    return {"state": state, "accuracy": right, "recipe": recipe.plain(), "seconds": time.perf_counter() - start}
 
 
 def _optimizer(

@@ -1,7 +1,6 @@
 """The statistics of `benchmarks.reproduction.critique` on cases with known answers, and the experiment as a whole."""
 
 import json
-from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -226,8 +225,8 @@ def written(folder, name, side, *channels):
 def untrained(folder, name):
     torch.manual_seed(0)
     make, recipe = NETWORKS[name]
-    plain = asdict(recipe) | {"sizes": list(recipe.sizes)}
-    torch.save({"state": make().state_dict(), "accuracy": 0.1, "recipe": plain, "seconds": 0.0}, folder / f"{name}.pt")
+    saved = {"state": make().state_dict(), "accuracy": 0.1, "recipe": recipe.plain(), "seconds": 0.0}
+    torch.save(saved, folder / f"{name}.pt")
 
 
 @pytest.fixture

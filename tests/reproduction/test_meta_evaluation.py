@@ -1,7 +1,6 @@
 """Experiment 7: MetaQuantus's criteria on cases with known answers, what is perturbed, and that the experiment runs."""
 
 import math
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -251,11 +250,10 @@ def setup(tmp_path):
         tmp_path / "mnist_test.npz", x=np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8), y=np.zeros(3, int)
     )
     (tmp_path / "models").mkdir()
-    recipe = asdict(NETWORKS["mnist"][1])
     saved = {
         "state": paper_cnn().state_dict(),
         "accuracy": 0.1,
-        "recipe": recipe | {"sizes": list(recipe["sizes"])},
+        "recipe": NETWORKS["mnist"][1].plain(),
         "seconds": 0.0,
     }
     torch.save(saved, tmp_path / "models" / "mnist.pt")
