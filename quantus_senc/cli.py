@@ -192,7 +192,7 @@ def _compare(options: argparse.Namespace) -> int:
     if not options.dry_run:
         writable(options.out)
     model = model_from(options.model, options.device)
-    images = (data, data.classes(model)) if isinstance(data, FolderImages) else data
+    images = (data, data.classes(model, channel_first=not options.channels_last)) if isinstance(data, FolderImages) else data
     if options.dry_run:
         sys.stdout.write(_expected(options, model, images))
         return 0

@@ -10,11 +10,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from quantus_senc.comparison.dataset_images import DatasetImages
 from quantus_senc.comparison.failures import error_line
 from quantus_senc.model.arrays import host_array
 from quantus_senc.model.explained_model import ExplainedModel
 from quantus_senc.model.first_look import fitted_model
-from quantus_senc.model.state import seeded
+from quantus_senc.model.state import preserving, seeded
 
 _AT_A_TIME = 64  # images whose classes are predicted
 
@@ -58,7 +59,7 @@ class FolderImages(Dataset[tuple[np.ndarray, int]]):
         self.files = files[:n_images]
         self.labels = np.array([names.index(folders[0]) for folders in places[:n_images]]) if names else None
         self.n_folders = len(names)
-        self.shape = self[0][0].shape
+        self.shape = tuple(self[0][0].shape)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -75,35 +76,47 @@ class FolderImages(Dataset[tuple[np.ndarray, int]]):
         try:
             with Image.open(file) as image:
                 pixels = image.convert("RGB")
-            values = host_array(seeded(0, lambda: self.transform(pixels)))
+            values = seeded(0, lambda: self.transform(pixels))
         except Exception as error:  # damaged files and transforms raise anything
             raise ValueError(f"--data: {str(file)!r} cannot be read and transformed ({error_line(error)})") from error
-        shape = values.shape
-        if len(shape) != 3:
-            raise ValueError(f"--transform returned {shape} for {str(file)!r}; return (C, H, W)")
-        if place and shape != self.shape:
-            raise ValueError(f"--transform returned {shape} for {str(file)!r}, and {self.shape} for the first; resize them")
-        return values, 0 if self.labels is None else int(self.labels[place])
+        if not isinstance(values, Tensor | np.ndarray) or values.ndim != 3:
+            what = f"{type(values).__name__} {tuple(values.shape) if isinstance(values, Tensor | np.ndarray) else ''}".strip()
+            raise ValueError(f"--transform returned a {what} for {str(file)!r}; return a tensor or an array (C, H, W)")
+        if place and tuple(values.shape) != self.shape:
+            first = str(self.files[0])
+            raise ValueError(
+                f"--transform returned {tuple(values.shape)} for {str(file)!r}, and {self.shape} for {first!r}; resize"
+            )
+        return host_array(values), 0 if self.labels is None else int(self.labels[place])
 
-    def classes(self, model: nn.Module) -> np.ndarray:
+    def classes(self, model: nn.Module, *, channel_first: bool) -> np.ndarray:
         """The class of each image, (N,), as folders say it; or else the class that the model predicts.
+
+        Parameters
+        ----------
+        model
+            As for `compare`. It is as before afterwards.
+        channel_first
+            Whether the transform has channels first, as the model takes them.
 
         Raises
         ------
         ValueError
             If the model does not take the images or returns no scores of classes, or there are more or fewer folders.
         """
-        fitted, n_classes = fitted_model(model, self[0][0][None], np.zeros(1, dtype=np.int64))
-        if self.labels is not None:
-            if self.n_folders != n_classes:
-                raise ValueError(
-                    f"--data has {self.n_folders} folders, but the model {n_classes} classes; add "
-                    "empty folders for the others, or move the images out of their folders to explain predicted classes"
-                )
-            return self.labels
-        explained = ExplainedModel(fitted, {}, True, lambda **kwargs: None, {}, None, False)
-        classes: list[Tensor] = []
-        for places in torch.arange(len(self)).split(_AT_A_TIME):
-            images = np.stack([self[int(place)][0] for place in places])
-            classes.append(explained.predict_classes(explained.inputs(images)).argmax(1).cpu())
-        return torch.cat(classes).numpy()
+        images = DatasetImages(self, channel_first=channel_first)
+        fitted, n_classes = fitted_model(model, images[[0]], np.zeros(1, dtype=np.int64))
+        if self.labels is None:
+            return preserving(model, lambda restore: _predicted(fitted, images))
+        if self.n_folders != n_classes:
+            raise ValueError(
+                f"--data has {self.n_folders} folders, but the model {n_classes} classes; add empty folders for the others, or "
+                "move the images out of their folders to explain predicted classes"
+            )
+        return self.labels
+
+
+def _predicted(model: nn.Module, images: DatasetImages) -> np.ndarray:
+    explained = ExplainedModel(model, {}, True, lambda **kwargs: None, {}, None, False)
+    passes = (explained.inputs(images[places.tolist()]) for places in torch.arange(len(images)).split(_AT_A_TIME))
+    return torch.cat([explained.predict_classes(inputs).argmax(1).cpu() for inputs in passes]).numpy()

@@ -29,6 +29,12 @@ def jittered(image):
 def as_they_are(image):
     return np.asarray(image)[:12, :12].transpose(2, 0, 1) / 255
 
+def last(image):
+    return resized(image).movedim(0, -1)
+
+def unchanged(image):
+    return image.resize((12, 12))
+
 def flat(image):
     return np.asarray(image).ravel()
 """
@@ -94,6 +100,8 @@ def test_without_folders_the_predicted_class_is_explained(pictures):
     y = trained()(torch.tensor(x)).argmax(1).numpy()
     assert len(set(y)) > 1
     pd.testing.assert_frame_equal(Comparison.load("out").scores, expected(x, y).scores)
+    assert main([*WHAT, "folder_models:last", *OPTIONS[:-1], "last", "--channels-last"]) == 0
+    pd.testing.assert_frame_equal(Comparison.load("last").scores, expected(x, y).scores)
 
 
 def test_folders_are_classes_in_the_order_of_their_names(pictures):
@@ -119,10 +127,11 @@ def test_what_cannot_be_taken_is_named(pictures, capsys):
     assert "--data 'pictures' is a folder; pass --transform module:function with it" in refused(WHAT[:-1], capsys)
     assert "unknown function of 'folder_models' 'nothing'" in refused([*WHAT, "folder_models:nothing"], capsys)
     shapes = refused([*WHAT, "folder_models:flat"], capsys)
-    assert "--transform returned (576,) for 'pictures/a.bmp'; return (C, H, W)" in shapes
+    assert "--transform returned a ndarray (576,) for 'pictures/a.bmp'; return a tensor or an array (C, H, W)" in shapes
+    assert "returned a Image for 'pictures/a.bmp'" in refused([*WHAT, "folder_models:unchanged"], capsys)
     assert "--images 5: the folder has 4; pass 1 to 4" in refused([*WHAT, "folder_models:resized", "--images", "5"], capsys)
     Image.new("RGB", (5, 5)).save(pictures / "e.png")
-    other = "--transform returned (3, 5, 5) for 'pictures/e.png', and (3, 12, 12) for the first"
+    other = "--transform returned (3, 5, 5) for 'pictures/e.png', and (3, 12, 12) for 'pictures/a.bmp'"
     assert other in refused([*WHAT, "folder_models:as_they_are"], capsys)
     (pictures / "e.png").write_text("no image")
     assert "'pictures/e.png' cannot be read and transformed" in refused([*WHAT, "folder_models:resized"], capsys)
