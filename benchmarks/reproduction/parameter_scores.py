@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchmarks.reproduction.values import rounded, sample_values
+from benchmarks.reproduction.values import mask_error, sample_values
 from quantus_senc import CONTROLS, ParameterSensitivityConsistency, Sensitivity, explain
 from quantus_senc.core.consistency import consistency
 
@@ -58,9 +58,7 @@ def parameter_scores(
         for estimator, score in scored.items():
             by_layer[estimator].append([score(record) for record in records])
             values[f"{layer}, {estimator}"] = sample_values(by_layer[estimator][-1])
-        errors = [record.standard_error for record in records if math.isfinite(record.standard_error)]
-        mask_error = math.sqrt(sum(error**2 for error in errors)) / len(errors) if errors else math.nan
-        values[f"{layer}, regression"]["mask_error"] = rounded(mask_error)
+        values[f"{layer}, regression"]["mask_error"] = mask_error([record.standard_error for record in records])
     for estimator, scores in by_layer.items():
         values[f"all layers, {estimator}"] = sample_values([_mean(layers) for layers in zip(*scores, strict=True)])
     return values

@@ -23,7 +23,7 @@ from benchmarks.reproduction.settings_scores import (
     scores,
 )
 from benchmarks.reproduction.setup import Setup
-from benchmarks.reproduction.values import rounded, sample_values
+from benchmarks.reproduction.values import mask_error, rounded, sample_values
 
 RATES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9)
 PAPER_RATE, PAPER_NUMBER = 0.8, 5000
@@ -150,7 +150,10 @@ def _point(part: list[Scores], usual: list[Scores], estimator: str, masks: str, 
         for scores_of, name in ((part, masks), (usual, reference), (usual, _drawn("all")))
     )
     return {
-        "scores": {method: sample_values(values) | _mask_error(errors) for method, (values, errors, _) in by_method.items()},
+        "scores": {
+            method: sample_values(values) | {"mask_error": mask_error(errors)}
+            for method, (values, errors, _) in by_method.items()
+        },
         "all three in common": {method: _share(agreements) for method, (_, _, agreements) in by_method.items()},
         "tau": ranking_agreement(ranked, paper, seed),
         "tau to all masks": ranking_agreement(ranked, limit, seed),
@@ -170,9 +173,3 @@ def _share(agreements: Float64[np.ndarray, " images"]) -> dict[str, float | None
     """The share of the images whose three most sensitive features are the same."""
     known = agreements[np.isfinite(agreements)]
     return {"mean": rounded(np.mean(known == 1)) if len(known) else None}
-
-
-def _mask_error(errors: Float64[np.ndarray, " images"]) -> dict[str, float | None]:
-    """The error of the mean that the masks make, if they are independent from image to image."""
-    known = errors[np.isfinite(errors)]
-    return {"mask_error": rounded(np.sqrt(np.square(known).sum()) / len(known)) if len(known) else None}

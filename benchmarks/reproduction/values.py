@@ -30,6 +30,16 @@ def sample_values(sample: Sequence[float] | np.ndarray) -> dict[str, Any]:
     }
 
 
+def mask_error(errors: Sequence[float] | np.ndarray) -> float | None:
+    """The error of a mean that the masks make, from the finite errors of its images; None if there are none.
+
+    As `mask_error` of `Comparison.summary`, it takes the errors of images as independent.
+    """
+    known = np.asarray(errors, float)
+    known = known[np.isfinite(known)]
+    return rounded(np.linalg.norm(known) / len(known)) if len(known) else None
+
+
 def comparison_values(comparison: Comparison) -> dict[str, dict[str, dict[str, Any]]]:
     """For each metric and method: number of images, mean, its standard error, the masks' part of it, and variance.
 

@@ -106,7 +106,10 @@ def run_jobs(executor: Any, model: nn.Module | str, jobs: Iterable[Job], run: Ru
     RuntimeError
         If a worker has died, and the engine does not do its work again.
     """
-    waiting, pending, sent = iter(jobs), dict[Any, Job](), _sent(executor, model)
+    client = getattr(executor, "_client", None)  # of Dask
+    if client is not None and not client.scheduler_info()["workers"]:
+        warn("The cluster has no workers yet; the run waits for the first.")
+    waiting, pending, sent = iter(jobs), dict[Any, Job](), _sent(client, model)
     try:
         while True:
             for job in islice(waiting, _MOST_WAITING - len(pending)):
@@ -141,15 +144,12 @@ def _worker_died(error: BrokenExecutor) -> RuntimeError:
     )
 
 
-def _sent(executor: Any, model: nn.Module | str) -> Any:
+def _sent(client: Any, model: nn.Module | str) -> Any:
     """What stands for the model in the arguments of a job.
 
-    Dask would carry the model in every job. So it gets a task whose result is the pickle of the model: workers hand it on to
-    each other, and if all that have it die, the task is done again.
+    Dask, whose client is given, would carry the model in every job. So it gets a task whose result is the pickle of the model:
+    workers hand it on to each other, and if all that have it die, the task is done again.
     """
-    client = getattr(executor, "_client", None)
-    if client is not None and not client.scheduler_info()["workers"]:
-        warn("The cluster has no workers yet; the run waits for the first.")
     if client is None or isinstance(model, str):
         return model
     import cloudpickle  # Dask needs it
