@@ -36,6 +36,8 @@ class Claim:
     tried
         Part and metric that other settings have, too, which methods of theirs are shown, and what of them. The page gives the
         figures where the claim does not hold.
+    within
+        The part of the values that is judged, for an experiment of several networks.
     """
 
     experiment: str
@@ -43,9 +45,11 @@ class Claim:
     judge: Callable[[Values], Judgement]
     reason: str = ""
     tried: tuple[str, str, list[str], str] | None = None
+    within: str = ""
 
     def judged(self, values: Values) -> Judgement:
         """The judgement with its reason."""
+        values = values[self.within] if self.within else values
         judgement = self.judge(values)
         if judgement.verdict == YES:
             return judgement
@@ -60,9 +64,11 @@ def _in_other_settings(values: Values, part: str, metric: str, methods: list[str
     settings |= {FEWER: values[part][few]} if (few := f"{metric}, {FEWER}") in values[part] else {}
     texts = []
     for setting, row in settings.items():
+        if not (names := [name for name in methods if name in row]):
+            continue
         limit = rows.get(f"{metric.replace('paper', 'regression')}, {setting}") if "paper" in metric and key == "mean" else None
-        beside = f" (regression {listed(limit, methods)})" if limit else ""
-        texts.append(f"{setting}: {listed(row, methods, key)}{beside}")
+        beside = f" (regression {listed(limit, names)})" if limit else ""
+        texts.append(f"{setting}: {listed(row, names, key)}{beside}")
     return f"In other settings: {'; '.join(texts)}."
 
 

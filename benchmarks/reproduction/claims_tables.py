@@ -86,17 +86,13 @@ def _between(metric: str, names: list[str], low: float, high: float) -> Callable
     return judge
 
 
-def _worst(names: list[str], part: str) -> Callable[[Values], Judgement]:
+def _worst(names: list[str]) -> Callable[[Values], Judgement]:
     def judge(values: Values) -> Judgement:
-        row = values[part]["data"][PAPER]
+        row = values["data"][PAPER]
         order = informative(row)
         return Judgement(listed(row, order), verdict([name in order[-len(names) :] for name in names]))
 
     return judge
-
-
-def _within(part: str, judge: Callable[[Values], Judgement]) -> Callable[[Values], Judgement]:
-    return lambda values: judge(values[part])
 
 
 def _gained_or_lost(values: Values) -> Judgement:
@@ -120,6 +116,7 @@ COARSE = (
 )
 MNIST_LAYERS = (["conv1", "conv2"], ["fc1", "fc2"])
 CIFAR_LAYERS = (["conv1", "layer1.0.conv1"], ["fc"])
+GTSRB_LAYERS = (["0", "3.body.0"], ["19", "21"])
 CLAIMS = [
     Claim(
         "mnist",
@@ -192,21 +189,39 @@ CLAIMS = [
         "Parameter SenC of the first two layers: VB, LRP, Grad-CAM at random's level",
         as_random("parameter", ["0, regression", "3.body.0, regression"], ["VB", "LRP", "Grad-CAM"]),
         "",
-        ("parameter", "all layers, regression", ["VB", "LRP", "Grad-CAM"], "mean"),
+        ("parameter", "0, regression", ["VB", "LRP", "Grad-CAM"], "mean"),
     ),
     Claim("gtsrb", "IG and DeepLift better than these", best("parameter", "0, paper", ["IG", "DeepLift"])),
     Claim(
+        "gtsrb",
+        "Convolutions above the last two fully connected layers (`19` and `21`)",
+        _convolutions_above_dense(*GTSRB_LAYERS, "paper"),
+        UNITS,
+    ),
+    Claim("gtsrb", "The same by the regression", _convolutions_above_dense(*GTSRB_LAYERS, "regression")),
+    Claim(
         "imagenet",
         "ImageNet, data SenC: IG and Grad-CAM best (here EfficientNet-Lite0)",
-        _within(EFFICIENTNET, best("data", PAPER, ["IG", "Grad-CAM"])),
+        best("data", PAPER, ["IG", "Grad-CAM"]),
         COARSE,
+        _data("Grad-CAM", "VB"),
+        within=EFFICIENTNET,
     ),
-    Claim("imagenet", "VB and DeepLift worst (GB does not apply)", _worst(["VB", "DeepLift"], EFFICIENTNET), COARSE),
+    Claim(
+        "imagenet",
+        "VB and DeepLift worst (GB does not apply)",
+        _worst(["VB", "DeepLift"]),
+        COARSE,
+        _data("Grad-CAM", "VB"),
+        within=EFFICIENTNET,
+    ),
     Claim(
         "imagenet",
         "The same of a transformer (here a small one, GTSRB): IG and Grad-CAM best",
-        _within(TRANSFORMER, best("data", PAPER, ["IG", "Grad-CAM"])),
+        best("data", PAPER, ["IG", "Grad-CAM"]),
         "Its only convolution embeds the patches, and Grad-CAM is of that, before any attention. The paper does not say which "
         "layer it took.",
+        _data("IG", "VB", "Grad-CAM"),
+        within=TRANSFORMER,
     ),
 ]

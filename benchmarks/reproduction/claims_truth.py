@@ -38,7 +38,7 @@ def _layer(layer: str) -> Callable[[Values], Judgement]:
 
 
 def _consistency(values: Values) -> Judgement:
-    metrics = values["mnist"]["metrics"]
+    metrics = values["metrics"]
     ours = ", ".join(f"{name} {shown(metrics[name]['MC'])}" for name in metrics)
     means = {name: metric["MC"]["mean"] for name, metric in metrics.items()}
     best_other = max(mean for name, mean in means.items() if name not in SENC)
@@ -79,7 +79,8 @@ NETWORKS = {
 }
 CLAIMS = [
     Claim("meta_evaluation", "Published means of meta-consistency on MNIST (Hedström et al. 2023)", _published),
-    Claim("meta_evaluation", "SenC is at least as consistent as the other metrics (MetaQuantus)", _consistency),
+    Claim("meta_evaluation", "MNIST: SenC is at least as consistent as the other metrics", _consistency, within="mnist"),
+    Claim("meta_evaluation", "CIFAR-10: SenC is at least as consistent as the other metrics", _consistency, within="cifar10"),
     *(
         Claim("known_truth", f"{WORDS[name]} is first, near 1: {text}", _first(network, name))
         for name in WORDS

@@ -24,26 +24,29 @@ from quantus_senc.comparison.named_methods import named_methods
 from quantus_senc.plot.style import QUIET, style
 
 METHODS = ("Saliency", "InputXGradient", "GradCAM")
+QUICK_SIZES = {"mnist": (64, 300, 150), "cifar10": (24, 200, 100)}  # images, masks of an image, masks of a layer
 
 
 def run(setup: Setup) -> dict[str, Any]:
-    """The criteria of each metric on MNIST, at full scale on CIFAR-10, too, and the published ones on MNIST.
+    """The criteria of each metric on MNIST and CIFAR-10, and the published ones on MNIST.
 
     Parameters
     ----------
     setup
         Images, networks, folder and scale.
     """
-    data = ["mnist", "cifar10"] if setup.scale == "full" else ["mnist"]
     sizes = {
-        "n_images": setup.size(quick=64, full=512, smoke=2),
-        "n_copies": setup.size(quick=3, full=15, smoke=1),
-        "n_masks": setup.size(quick=300, full=2000, smoke=60),
-        "n_masks_of_layers": setup.size(quick=150, full=2000, smoke=60),
+        data: {
+            "n_images": setup.size(quick=n_images, full=512, smoke=2),
+            "n_copies": setup.size(quick=3, full=15, smoke=1),
+            "n_masks": setup.size(quick=n_masks, full=2000, smoke=60),
+            "n_masks_of_layers": setup.size(quick=n_masks_of_layers, full=2000, smoke=60),
+        }
+        for data, (n_images, n_masks, n_masks_of_layers) in QUICK_SIZES.items()
     }
     return {
-        "settings": _settings(data) | sizes,
-        **{name: _evaluated(setup, name, **sizes) for name in data},
+        "settings": _settings(list(sizes)) | sizes,
+        **{data: _evaluated(setup, data, **of_data) for data, of_data in sizes.items()},
         "published": published(setup),
     }
 

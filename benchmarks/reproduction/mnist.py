@@ -2,20 +2,21 @@
 
 from typing import Any
 
-from benchmarks.reproduction.paper_tables import Study, paper_tables
+from benchmarks.reproduction.methods import PAPER_METHODS
+from benchmarks.reproduction.paper_tables import Retrial, Study, paper_tables
 from benchmarks.reproduction.paper_tables import figure as figure
 from benchmarks.reproduction.setup import Setup
 
+METHODS = tuple(PAPER_METHODS)
 STUDY = Study(
     "mnist",
     n_segments=15,
     compactness=0.1,
-    layers=("conv1", "conv2", "fc1", "fc2"),
     data_images=(64, 1000, 2),
     data_masks=(5000, 5000, 60),  # of which few differ: most superpixels are black, and a mask of these changes nothing
+    layers=dict.fromkeys(("conv1", "conv2", "fc1", "fc2"), (1000, 10_000, 520)),
     parameter_images=(16, 100, 2),
-    parameter_masks=(1000, 10_000, 520),
-    tried_again=("VB", "GB", "IG", "LRP", "Grad-CAM", "DeepLift"),
+    retrial=Retrial(data=METHODS, parameter=METHODS),
 )
 
 

@@ -1,6 +1,7 @@
 """Data and parameter SenC of the paper's methods on one image set: sections 4.2.1 to 4.3 of the paper."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,26 @@ Sizes = tuple[int, int, int]  # at the scales quick, full and smoke
 
 
 @dataclass(frozen=True)
+class Retrial:
+    """What is run again in other settings, for claims that do not hold.
+
+    Attributes
+    ----------
+    data, parameter
+        Methods, for data SenC and for parameter SenC.
+    layers
+        Of parameter SenC; by default those of the study.
+    grad_cam_layers
+        Layers of which Grad-CAM is taken, for data SenC.
+    """
+
+    data: tuple[str, ...] = ()
+    parameter: tuple[str, ...] = ()
+    layers: tuple[str, ...] | None = None
+    grad_cam_layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Study:
     """What is compared.
 
@@ -33,34 +54,40 @@ class Study:
         Of the experiment.
     n_segments, compactness
         Of the superpixels (SLIC).
+    data_images, data_masks
+        Numbers of images, and of masks for an image, at each scale.
     layers
-        Of parameter SenC; none for data SenC alone.
-    data_images, data_masks, parameter_images, parameter_masks
-        Numbers at each scale; masks are for an image, or for an image and a layer.
+        Of parameter SenC, with the numbers of masks for an image at each scale. With 0 masks a layer is left out. Without
+        layers there is data SenC alone.
+    parameter_images
+        Number of images at each scale.
     leave_out
         Methods of the paper that do not apply to the network.
     steps
         Of Integrated Gradients; Captum's default of 50 takes many times as long.
-    tried_again
-        Methods that are run in the other settings, too, for claims that do not hold.
+    retrial
+        What is run in other settings, too.
     """
 
     name: str
     n_segments: int
     compactness: float
-    layers: tuple[str, ...]
     data_images: Sizes
     data_masks: Sizes
+    layers: dict[str, Sizes] = field(default_factory=dict)
     parameter_images: Sizes = (0, 0, 0)
-    parameter_masks: Sizes = (0, 0, 0)
     leave_out: tuple[str, ...] = ()
     steps: int = 10
-    tried_again: tuple[str, ...] = ()
+    retrial: Retrial = Retrial()
 
-    def methods(self) -> dict[str, Any]:
-        """The paper's methods that apply, and random maps."""
+    def methods(self, *names: str) -> dict[str, Any]:
+        """The paper's methods that apply, and random maps; or those of these names."""
         methods = PAPER_METHODS | {"IG": {"method": "IntegratedGradients", "n_steps": self.steps}} | BASELINE
-        return {name: value for name, value in methods.items() if name not in self.leave_out}
+        return {name: value for name, value in methods.items() if (name in names if names else name not in self.leave_out)}
+
+    def masks(self, setup: Setup) -> dict[str, int]:
+        """The number of masks of each layer that this scale has."""
+        return {layer: n_masks for layer, sizes in self.layers.items() if (n_masks := setup.size(*sizes))}
 
 
 def paper_tables(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Tensor, accuracy: float) -> dict[str, Any]:
@@ -74,24 +101,48 @@ def paper_tables(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Ten
         Of the model on the test images.
     """
     n_data, n_parameter = setup.size(*study.data_images), setup.size(*study.parameter_images)
-    of_data, of_parameters = (model, x[:n_data], y[:n_data]), (model, x[:n_parameter], y[:n_parameter])
-    values: dict[str, Any] = {"settings": _settings(study, setup, accuracy)}
-    values["data"] = _data(study, setup, *of_data, study.methods(), "data")
-    if study.layers:
-        values["parameter"] = _parameter(study, setup, *of_parameters, study.methods(), "parameter")
-    if again := {name: method for name, method in study.methods().items() if name in study.tried_again}:
-        values["other settings"] = {"data": {}, "parameter": {}}
-        for setting, keywords in OTHER_SETTINGS.items():
-            rows = {
-                "data": _data(study, setup, *of_data, again, f"data, {setting}", **keywords),
-                "parameter": _parameter(study, setup, *of_parameters, again, f"parameter, {setting}", **keywords),
-            }
-            for part, scores in rows.items():
-                named = {f"{metric}, {setting}": row for metric, row in scores.items() if FEWER not in metric}
-                values["other settings"][part] |= named
-        few = _data(study, setup, *of_data, again, f"data, {FEWER}", n_masks=setup.size(*study.data_masks) // 5)
-        values["other settings"]["data"] |= {f"{metric}, {FEWER}": row for metric, row in few.items()}
-    return values
+    data = partial(_data, study, setup, model, x[:n_data], y[:n_data])
+    parameter = partial(_parameter, study, setup, model, x[:n_parameter], y[:n_parameter])
+    values: dict[str, Any] = {"data": data(study.methods(), "data")}
+    layers, retrial = study.masks(setup), study.retrial
+    if layers:
+        values["parameter"] = parameter(study.methods(), layers, "parameter")
+    others: dict[str, dict[str, Any]] = {"data": {}, "parameter": {}}
+    for setting, keywords in OTHER_SETTINGS.items():
+        if retrial.data:
+            again = study.methods(*retrial.data)
+            others["data"] |= _named(data(again, f"data, {setting}", **keywords), setting)
+        if retrial.parameter:
+            some = {layer: n_masks for layer, n_masks in layers.items() if retrial.layers is None or layer in retrial.layers}
+            again = study.methods(*retrial.parameter)
+            others["parameter"] |= _named(parameter(again, some, f"parameter, {setting}", **keywords), setting)
+    if retrial.data:
+        few = data(study.methods(*retrial.data), f"data, {FEWER}", n_masks=setup.size(*study.data_masks) // 5)
+        others["data"] |= _named(few, FEWER)
+    for layer in retrial.grad_cam_layers:
+        method = {"Grad-CAM": {"method": "GradCAM", "layer": layer}}
+        others["data"] |= _named(data(method, f"data, Grad-CAM of {layer}"), f"Grad-CAM of {layer}")
+    return (
+        {"settings": _settings(study, setup, accuracy) | _mask_errors(values)}
+        | values
+        | ({"other settings": others} if any(others.values()) else {})
+    )
+
+
+def _named(rows: dict[str, Any], setting: str) -> dict[str, Any]:
+    """Rows of a setting, named by it."""
+    return {f"{metric}, {setting}": row for metric, row in rows.items() if FEWER not in metric}
+
+
+def _mask_errors(values: dict[str, Any]) -> dict[str, float]:
+    """The largest error of a mean that the masks contribute, by the regression; random maps do not count, which are noise."""
+    largest = {}
+    for part in ("data", "parameter"):
+        rows = [row for metric, row in values.get(part, {}).items() if metric.endswith(", regression")]
+        errors = [row[method].get("mask_error") or math.nan for row in rows for method in row if method != "random"]
+        if known := [error for error in errors if not math.isnan(error)]:
+            largest[f"masks' error of a mean, {part} SenC, regression, at most"] = max(known)
+    return largest
 
 
 def _settings(study: Study, setup: Setup, accuracy: float) -> dict[str, Any]:
@@ -104,10 +155,9 @@ def _settings(study: Study, setup: Setup, accuracy: float) -> dict[str, Any]:
         "masks, data SenC": setup.size(*study.data_masks),
         "steps of IG": study.steps,
     }
-    if study.layers:
+    if layers := study.masks(setup):
         settings["images, parameter SenC"] = setup.size(*study.parameter_images)
-        settings["masks of a layer, parameter SenC"] = setup.size(*study.parameter_masks)
-        settings["layers"] = list(study.layers)
+        settings["masks of each layer, parameter SenC"] = [f"{layer} {n_masks}" for layer, n_masks in layers.items()]
     return settings
 
 
@@ -134,13 +184,21 @@ def _data(
 
 
 def _parameter(
-    study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Tensor, methods: dict[str, Any], part: str, **keywords: Any
+    study: Study,
+    setup: Setup,
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    methods: dict[str, Any],
+    layers: dict[str, int],
+    part: str,
+    **keywords: Any,
 ) -> dict[str, Any]:
     """Scores by layer and estimator, and then by method. Each method has a file."""
-    sizes = {"n_masks": setup.size(*study.parameter_masks), "mask_rate": RATE, "seed": setup.seed} | keywords
+    keywords = {"mask_rate": RATE, "seed": setup.seed} | keywords
     values: dict[str, Any] = {}
     for name, method in methods.items():
-        compute = partial(parameter_scores, model, x, y, method, list(study.layers), **sizes)
+        compute = partial(parameter_scores, model, x, y, method, layers, **keywords)
         for metric, cell in setup.part(study.name, f"{part}, {name}", compute).items():
             values.setdefault(metric, {})[name] = cell
     return values

@@ -28,9 +28,7 @@ def paper_score(record: Sensitivity, n_masks: int | None = None) -> float:
     return consistency(prediction, explanation, record.tie_tolerance * len(weights) * rate * (1 - rate)).item()
 
 
-def parameter_scores(
-    model: nn.Module, x: Tensor, y: Tensor, method: Any, layers: list[str], *, n_masks: int, **keywords: Any
-) -> Scores:
+def parameter_scores(model: nn.Module, x: Tensor, y: Tensor, method: Any, layers: dict[str, int], **keywords: Any) -> Scores:
     """Means over images, for each layer and estimator, such as "conv1, paper", and for the mean over layers.
 
     The paper's sums of a fifth of the masks are among them: these sums depend on the number of masks.
@@ -39,14 +37,12 @@ def parameter_scores(
     ----------
     method
         Keywords of `quantus_senc.explain`, or the name of a control.
-    n_masks, keywords
+    layers
+        Names, and the number of masks of each.
+    keywords
         Of `ParameterSensitivityConsistency`.
     """
-    metric = ParameterSensitivityConsistency(
-        n_masks, estimator="regression", layers=layers, disable_warnings=True, return_layer_scores=True, **keywords
-    )
     function, arguments = (CONTROLS[method], {}) if isinstance(method, str) else (explain, method)
-    metric(model, x.numpy(), y.numpy(), explain_func=function, explain_func_kwargs=arguments)
     scored: dict[str, Callable[[Sensitivity], float]] = {
         "paper": paper_score,
         "regression": lambda record: record.score,
@@ -54,7 +50,12 @@ def parameter_scores(
     }
     by_layer: dict[str, list[list[float]]] = {estimator: [] for estimator in scored}
     values: Scores = {}
-    for layer, records in metric.sensitivities.items():
+    for layer, n_masks in layers.items():
+        metric = ParameterSensitivityConsistency(
+            n_masks, estimator="regression", layers=[layer], disable_warnings=True, **keywords
+        )
+        metric(model, x.numpy(), y.numpy(), explain_func=function, explain_func_kwargs=arguments)
+        records = metric.sensitivities[layer]
         for estimator, score in scored.items():
             by_layer[estimator].append([score(record) for record in records])
             values[f"{layer}, {estimator}"] = sample_values(by_layer[estimator][-1])

@@ -1,5 +1,6 @@
 """Controls that are noise: new for every input and model, the same for all, or blurred."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from quantus_senc.core.checks import check_integer, check_neighbours
 from quantus_senc.core.hashing import hash_rows, mix
 from quantus_senc.core.philox import random_uniform
 from quantus_senc.model.arrays import for_arrays_too
+
+_MANY = 2**16  # values
 
 
 @for_arrays_too
@@ -52,8 +55,8 @@ def explain_random(model: nn.Module, inputs: Tensor, targets: Tensor, *, seed: i
     """
     check_integer("seed", seed, 0, 2**64 - 1)
     streams = hash_rows(inputs.float().flatten(1)) + mix(targets.long())
-    for tensor in (*model.parameters(), *model.buffers()):
-        streams = mix(streams + hash_rows(tensor.detach().reshape(1, -1)).to(inputs.device))
+    for values in _weights(model):
+        streams = mix(streams + hash_rows(values[None]).to(inputs.device))
     return _uniform_maps(inputs, streams, seed)
 
 
@@ -155,6 +158,18 @@ def explain_blurred_noise(
         blur = torch.as_tensor(gaussian_filter(np.eye(size), (width, 0), mode="wrap"), device=maps.device)
         maps = (maps.movedim(axis, -1) @ blur.T).movedim(-1, axis)
     return maps.float().contiguous()
+
+
+def _weights(model: nn.Module) -> Iterator[Tensor]:
+    """All weights and buffers (n,). Small ones are put together, since hashing each of them takes far longer."""
+    small: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        values = tensor.detach().flatten()
+        if len(values) < _MANY:
+            small.setdefault((values.dtype, values.device), []).append(values)
+        else:
+            yield values
+    yield from map(torch.cat, small.values())
 
 
 def _uniform_maps(inputs: Tensor, streams: Int64[Tensor, " N"], seed: int) -> Float[Tensor, "N *_"]:

@@ -6,20 +6,20 @@ import torch
 from torch import nn
 
 from benchmarks.reproduction.claims import NO, Claim, figure_is
-from benchmarks.reproduction.paper_tables import Study, paper_tables
+from benchmarks.reproduction.paper_tables import Retrial, Study, paper_tables
 from benchmarks.reproduction.parameter_scores import paper_score
 from benchmarks.reproduction.setup import Setup
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain
 
 STUDY = Study(
-    *("tiny", 14, 10.0, ("3",)),
+    *("tiny", 14, 10.0),
     data_images=(2, 2, 2),
     data_masks=(100, 100, 100),
+    layers={"0": (200, 200, 0), "3": (200, 200, 200)},
     parameter_images=(2, 2, 2),
-    parameter_masks=(200, 200, 200),
     leave_out=("VB", "GB", "LRP", "DeepLift", "random"),
     steps=3,
-    tried_again=("IG",),
+    retrial=Retrial(data=("IG",), parameter=("IG",), grad_cam_layers=("1",)),
 )
 
 
@@ -36,6 +36,25 @@ def network():
 @pytest.fixture(scope="module")
 def values(network, tmp_path_factory):
     return paper_tables(STUDY, Setup(None, tmp_path_factory.mktemp("out"), "smoke"), *network, accuracy=0.5)
+
+
+def test_layers_of_a_scale(values):
+    """At the scale "smoke", the study has no masks for layer 0."""
+    assert values["settings"]["masks of each layer, parameter SenC"] == ["3 200"]
+    assert "0, paper" not in values["parameter"]
+    largest = max(cell["mask_error"] for cell in values["parameter"]["3, regression"].values())
+    assert values["settings"]["masks' error of a mean, parameter SenC, regression, at most"] == largest > 0
+
+
+def test_grad_cam_of_another_layer(values, network):
+    model, x, y = network
+    metric = DataSensitivityConsistency(100, mask_rate=0.8, segment_func_kwargs={"n_segments": 14, "compactness": 10.0})
+    scores = metric(
+        model, x.numpy(), y.numpy(), explain_func=explain, explain_func_kwargs={"method": "GradCAM", "layer": "1"}
+    )
+    cell = values["other settings"]["data"]["SenC, paper, Grad-CAM of 1"]["Grad-CAM"]
+    assert cell["mean"] == pytest.approx(np.mean(scores), abs=1e-4)
+    assert cell["mean"] != values["data"]["SenC, paper"]["Grad-CAM"]["mean"]
 
 
 def call(metric, network):
