@@ -176,7 +176,7 @@ def _data(
         methods=methods,
         metrics=metrics,
         seed=setup.seed,
-        block_size=8,
+        block_size=32,
         folder=setup.folder(study.name, part),
         display_progressbar=True,
     )

@@ -49,9 +49,7 @@ def test_layers_of_a_scale(values):
 def test_grad_cam_of_another_layer(values, network):
     model, x, y = network
     metric = DataSensitivityConsistency(100, mask_rate=0.8, segment_func_kwargs={"n_segments": 14, "compactness": 10.0})
-    scores = metric(
-        model, x.numpy(), y.numpy(), explain_func=explain, explain_func_kwargs={"method": "GradCAM", "layer": "1"}
-    )
+    scores = metric(model, x.numpy(), y.numpy(), explain_func=explain, explain_func_kwargs={"method": "GradCAM", "layer": "1"})
     cell = values["other settings"]["data"]["SenC, paper, Grad-CAM of 1"]["Grad-CAM"]
     assert cell["mean"] == pytest.approx(np.mean(scores), abs=1e-4)
     assert cell["mean"] != values["data"]["SenC, paper"]["Grad-CAM"]["mean"]
