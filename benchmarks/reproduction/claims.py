@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.reproduction.parameter_scores import FEWER
-
 Values = dict[str, Any]
 Cell = dict[str, Any]
+Row = dict[str, Cell]
+Setting = tuple[str, str]  # and the estimator
+ONLY = "only"
 YES, NO, PARTLY = "reproduced", "**not reproduced**", "in part"
 PAPER, REGRESSION = "SenC, paper", "SenC, regression"
 
@@ -19,6 +20,43 @@ class Judgement:
     ours: str
     verdict: str
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the page shows of other settings, for a claim that does not hold.
+
+    Attributes
+    ----------
+    part, metric
+        Of the values.
+    methods
+        Those that are shown, of those that the setting has.
+    key
+        What of them.
+    """
+
+    part: str
+    metric: str
+    methods: tuple[str, ...]
+    key: str = "mean"
+
+    def settings(self, values: Values) -> dict[Setting, dict[str, Row]]:
+        """The rows that take the place of the claim's, by setting and estimator; "" is the paper's setting."""
+        own, others = values[self.part], values.get("other settings", {}).get(self.part, {})
+        start, regression = f"{self.metric}, ", self.metric.replace("paper", "regression")
+        estimator = "regression" if regression == self.metric else "paper"
+        rows = {name.removeprefix(start): row for name, row in (others | own).items() if name.startswith(start)}
+        settings = {(name, estimator): {self.metric: row} for name, row in rows.items()}
+        if estimator == "paper" and regression != self.metric and self.key == "mean":
+            limits = {name: others.get(f"{regression}, {name}") for name in rows} | {"": own[regression]}
+            settings |= {(name, "regression"): {self.metric: row, regression: row} for name, row in limits.items() if row}
+        return settings
+
+    def shown(self, rows: dict[str, Row]) -> str:
+        """The figures of a setting; empty if it has none of the methods."""
+        row = {name: cell for name, cell in rows[self.metric].items() if name in self.methods}
+        return listed(row, key=self.key)
 
 
 @dataclass(frozen=True)
@@ -34,8 +72,8 @@ class Claim:
     reason
         Why it may not hold. The page says it where it does not.
     tried
-        Part and metric that other settings have, too, which methods of theirs are shown, and what of them. The page gives the
-        figures where the claim does not hold.
+        What other settings give. Where the claim does not hold, the page has their figures, and the verdict says in which of
+        them it does.
     within
         The part of the values that is judged, for an experiment of several networks.
     """
@@ -44,32 +82,47 @@ class Claim:
     text: str
     judge: Callable[[Values], Judgement]
     reason: str = ""
-    tried: tuple[str, str, list[str], str] | None = None
+    tried: Tried | None = None
     within: str = ""
 
     def judged(self, values: Values) -> Judgement:
-        """The judgement with its reason."""
-        values = values[self.within] if self.within else values
-        judgement = self.judge(values)
+        """The judgement with its reason, and with the settings in which a claim holds that does not hold in the paper's."""
+        judgement = self.judge(self._judged_part(values))
         if judgement.verdict == YES:
             return judgement
-        reasons = [judgement.reason or self.reason, *([_in_other_settings(values, *self.tried)] if self.tried else [])]
-        return replace(judgement, reason=" ".join(filter(None, reasons)))
+        settings = [in_words(*setting) for setting, (_, holds) in self.elsewhere(values).items() if holds]
+        verdict = f"{ONLY} {'; '.join(settings)}" if settings else judgement.verdict
+        return replace(judgement, verdict=verdict, reason=judgement.reason or self.reason)
+
+    def elsewhere(self, values: Values) -> dict[Setting, tuple[str, bool]]:
+        """What other settings give, and whether the claim holds there; empty for a claim that holds in the paper's."""
+        values = self._judged_part(values)
+        if self.tried is None or self.judge(values).verdict == YES:
+            return {}
+        return {
+            setting: (figures, self._holds(values, self.tried, rows))
+            for setting, rows in self.tried.settings(values).items()
+            if (figures := self.tried.shown(rows))
+        }
+
+    def _judged_part(self, values: Values) -> Values:
+        return values[self.within] if self.within else values
+
+    def _holds(self, values: Values, tried: Tried, rows: dict[str, Row]) -> bool:
+        """Whether the claim holds with these rows; not if it looks at a method that they lack. Random maps need no setting."""
+        part = dict(values[tried.part])
+        for metric, row in rows.items():
+            missing: Row = {method: {} for method in part[metric]}
+            part[metric] = missing | {"random": part[metric].get("random", {})} | row
+        try:
+            return self.judge(values | {tried.part: part}).verdict == YES
+        except KeyError:
+            return False
 
 
-def _in_other_settings(values: Values, part: str, metric: str, methods: list[str], key: str) -> str:
-    """What a metric gives in settings that the paper may have meant, and the regression beside the paper's sums."""
-    rows = values["other settings"][part]
-    settings = {name.removeprefix(f"{metric}, "): row for name, row in rows.items() if name.startswith(f"{metric}, ")}
-    settings |= {FEWER: values[part][few]} if (few := f"{metric}, {FEWER}") in values[part] else {}
-    texts = []
-    for setting, row in settings.items():
-        if not (names := [name for name in methods if name in row]):
-            continue
-        limit = rows.get(f"{metric.replace('paper', 'regression')}, {setting}") if "paper" in metric and key == "mean" else None
-        beside = f" (regression {listed(limit, names)})" if limit else ""
-        texts.append(f"{setting}: {listed(row, names, key)}{beside}")
-    return f"In other settings: {'; '.join(texts)}."
+def in_words(setting: str, estimator: str) -> str:
+    """Such as "with 0.8 kept by the regression"."""
+    return " ".join([f"with {setting}"] * bool(setting) + ["by the regression"] * (estimator == "regression"))
 
 
 def shown(cell: Cell, key: str = "mean") -> str:

@@ -27,7 +27,12 @@ Top-Down Randomization-Based Sanity Checks" (CVPR 2023), tried with this package
 FOLDER` runs an experiment, and `--page` writes this page: every figure in the column "ours" and in the tables below is a number
 of the files in `benchmarks/results`. ± is one standard error over images. "Paper" is the sum of Eq. 1 and 2, "regression" the
 estimator of this package with the same limit and without the shared noise of the masks. A figure counts as reproduced within
-two errors of the paper's; a statement, if it holds for every method that it names.
+two errors of the paper's; a statement, if it holds for every method that it names. "Only" names the settings of the table
+"Claims that do not hold, in other settings" in which a claim holds that does not hold in the paper's.
+"""
+_SETTINGS = """What the paper may have meant, and does not say: that masks keep 0.8 of the features or units instead of
+eliminating them; that the ranks are of magnitudes; another number of masks; Grad-CAM of another layer. In bold: figures with
+which the claim holds.
 """
 
 
@@ -45,6 +50,7 @@ def page(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The page in Markdown."""
     parts = [_INTRODUCTION, _made_by(results), "## Claims\n", _claims(results)]
     parts += ["## What we recommend\n", *recommendations(results)]
+    parts += ["## Claims that do not hold, in other settings\n", _SETTINGS, _elsewhere(results)]
     parts += ["## Experiments\n", *(_experiment(name, result) for name, result in results.items())]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -75,6 +81,19 @@ def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
         judged = claim.judged(result["values"]) if result else Judgement("", "not run")
         rows.append(f"| {claim.text} | {judged.ours} | {judged.verdict} | {judged.reason} |")
     return "\n".join([*rows, ""])
+
+
+def _elsewhere(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row for each setting, with a column for each estimator."""
+    lines = ["| claim | setting | paper's sums | regression |", "|---|---|---|---|"]
+    for claim in CLAIMS:
+        cells = claim.elsewhere(results[claim.experiment]["values"]) if claim.experiment in results else {}
+        for number, setting in enumerate(dict.fromkeys(setting for setting, _ in cells)):
+            pair = [cells.get((setting, estimator), ("", False)) for estimator in ("paper", "regression")]
+            texts = [f"**{figures}**" if holds else figures for figures, holds in pair]
+            name = setting or "the paper's"
+            lines.append(f"| {'' if number else claim.text} | {name} | {' | '.join(texts)} |")
+    return "\n".join([*lines, ""])
 
 
 def _experiment(name: str, result: Mapping[str, Any]) -> str:
