@@ -1,8 +1,10 @@
 """What the SenC paper says of its methods and image sets, and what our results say of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+from benchmarks.reproduction.paper_tables import GRAD_CAM_OF
 
 Values = dict[str, Any]
 Cell = dict[str, Any]
@@ -42,15 +44,25 @@ class Tried:
     key: str = "mean"
 
     def settings(self, values: Values) -> dict[Setting, dict[str, Row]]:
-        """The rows that take the place of the claim's, by setting and estimator; "" is the paper's setting."""
+        """The rows that take the place of the claim's, by setting and estimator; "" is the paper's setting.
+
+        Another layer for Grad-CAM leaves the scores of other methods as they are.
+        """
         own, others = values[self.part], values.get("other settings", {}).get(self.part, {})
         start, regression = f"{self.metric}, ", self.metric.replace("paper", "regression")
+
+        def complete(name: str, row: Row, metric: str) -> Row:
+            return own[metric] | row if name.startswith(GRAD_CAM_OF) else row
+
         estimator = "regression" if regression == self.metric else "paper"
         rows = {name.removeprefix(start): row for name, row in (others | own).items() if name.startswith(start)}
-        settings = {(name, estimator): {self.metric: row} for name, row in rows.items()}
+        settings = {(name, estimator): {self.metric: complete(name, row, self.metric)} for name, row in rows.items()}
         if estimator == "paper" and regression != self.metric and self.key == "mean":
             limits = {name: others.get(f"{regression}, {name}") for name in rows} | {"": own[regression]}
-            settings |= {(name, "regression"): {self.metric: row, regression: row} for name, row in limits.items() if row}
+            for name, limit in limits.items():
+                if limit:
+                    row = complete(name, limit, regression)
+                    settings[name, "regression"] = {self.metric: row, regression: row}
         return settings
 
     def shown(self, rows: dict[str, Row]) -> str:
@@ -66,7 +78,7 @@ class Claim:
     Attributes
     ----------
     experiment
-        Its name.
+        Its name; or the names of two, such as "mnist, cifar10", whose values are judged together, by name.
     judge
         From its values.
     reason
@@ -84,6 +96,14 @@ class Claim:
     reason: str = ""
     tried: Tried | None = None
     within: str = ""
+
+    def values(self, results: Mapping[str, Mapping[str, Any]]) -> Values | None:
+        """What is judged, from the results by experiment; None if it has not been run."""
+        names = self.experiment.split(", ")
+        if not set(names) <= set(results):
+            return None
+        values = {name: results[name]["values"] for name in names}
+        return values[self.experiment] if len(names) == 1 else values
 
     def judged(self, values: Values) -> Judgement:
         """The judgement with its reason, and with the settings in which a claim holds that does not hold in the paper's."""
@@ -209,3 +229,19 @@ def as_random(part: str, metrics: list[str], names: list[str]) -> Callable[[Valu
         return Judgement(ours, verdict([at_randoms_level(row, name) for row in rows for name in names]))
 
     return judge
+
+
+def falls(part: str, metric: str, amounts: dict[str, float]) -> Callable[[Values], Judgement]:
+    """A claim that means of methods are lower by so much in the second of two experiments."""
+
+    def judge(values: Values) -> Judgement:
+        before, after = (experiment[part][metric] for experiment in values.values())
+        ours = ", ".join(f"{name} {shown(before[name])} to {shown(after[name])}" for name in amounts)
+        return Judgement(ours, verdict([_fallen(before[name], after[name], amount) for name, amount in amounts.items()]))
+
+    return judge
+
+
+def _fallen(before: Cell, after: Cell, amount: float) -> bool:
+    fall = before["mean"] - after["mean"]
+    return abs(fall - amount) <= 2 * (before["error"] ** 2 + after["error"] ** 2) ** 0.5

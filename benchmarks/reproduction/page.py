@@ -77,8 +77,8 @@ def _made_by(results: Mapping[str, Mapping[str, Any]]) -> str:
 def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
     rows = ["| claim | ours | verdict | why |", "|---|---|---|---|"]
     for claim in CLAIMS:
-        result = results.get(claim.experiment)
-        judged = claim.judged(result["values"]) if result else Judgement("", "not run")
+        values = claim.values(results)
+        judged = claim.judged(values) if values else Judgement("", "not run")
         rows.append(f"| {claim.text} | {judged.ours} | {judged.verdict} | {judged.reason} |")
     return "\n".join([*rows, ""])
 
@@ -87,7 +87,8 @@ def _elsewhere(results: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each setting, with a column for each estimator."""
     lines = ["| claim | setting | paper's sums | regression |", "|---|---|---|---|"]
     for claim in CLAIMS:
-        cells = claim.elsewhere(results[claim.experiment]["values"]) if claim.experiment in results else {}
+        values = claim.values(results)
+        cells = claim.elsewhere(values) if values else {}
         for number, setting in enumerate(dict.fromkeys(setting for setting, _ in cells)):
             pair = [cells.get((setting, estimator), ("", False)) for estimator in ("paper", "regression")]
             texts = [f"**{figures}**" if holds else figures for figures, holds in pair]

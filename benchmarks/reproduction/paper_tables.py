@@ -21,6 +21,7 @@ OTHER_SETTINGS: dict[str, dict[str, Any]] = {  # what the paper may have meant, 
     "0.8 kept": {"mask_rate": 1 - RATE},
     "magnitudes of maps": {"abs": True},
 }
+GRAD_CAM_OF = "Grad-CAM of"  # starts the name of a setting in which Grad-CAM is of another layer
 Sizes = tuple[int, int, int]  # at the scales quick, full and smoke
 
 
@@ -121,7 +122,7 @@ def paper_tables(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Ten
         others["data"] |= _named(few, FEWER)
     for layer in retrial.grad_cam_layers:
         method = {"Grad-CAM": {"method": "GradCAM", "layer": layer}}
-        others["data"] |= _named(data(method, f"data, Grad-CAM of {layer}"), f"Grad-CAM of {layer}")
+        others["data"] |= _named(data(method, f"data, {GRAD_CAM_OF} {layer}"), f"{GRAD_CAM_OF} {layer}")
     return (
         {"settings": _settings(study, setup, accuracy) | _mask_errors(values)}
         | values

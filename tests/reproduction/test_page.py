@@ -20,6 +20,7 @@ from benchmarks.reproduction.claims import (
     at_randoms_level,
     best,
     clearly_above,
+    falls,
     figure_is,
     near,
 )
@@ -59,10 +60,11 @@ def test_page_is_made_of_the_results():
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.text[:40])
 def test_numbers_of_a_claim_are_results(claim):
-    if claim.experiment not in RESULTS_BY_NAME:
+    values = claim.values(RESULTS_BY_NAME)
+    if values is None:
         pytest.skip("not run")
-    judged = claim.judged(RESULTS_BY_NAME[claim.experiment]["values"])
-    assert not unknown(f"{judged.ours} {judged.reason}", numbers(RESULTS_BY_NAME[claim.experiment]["values"]))
+    judged = claim.judged(values)
+    assert not unknown(f"{judged.ours} {judged.reason}", numbers(values))
     assert judged.verdict in (YES, NO, PARTLY) or judged.verdict.startswith(ONLY)
     assert re.search(r"\d", judged.ours)
 
@@ -115,3 +117,27 @@ def test_a_claim_may_hold_in_another_setting_alone():
     assert compared.judged(values).verdict == NO
     holds = Claim("mnist", "LRP above 0.6", above("data", "SenC, paper", ["LRP"], 0.6), tried=tried)
     assert holds.elsewhere(values) == {}
+
+
+def test_grad_cam_of_another_layer_leaves_other_methods():
+    row = {"IG": cell(0.5), "Grad-CAM": cell(0.8), "random": cell(0.0)}
+    other = {"data": {"SenC, paper, Grad-CAM of conv2": {"Grad-CAM": cell(0.1)}}}
+    values = {"data": {"SenC, paper": row, "SenC, regression": row}, "other settings": other}
+    claim = Claim(
+        "mnist", "IG best", best("data", "SenC, paper", ["IG"]), tried=Tried("data", "SenC, paper", ("IG", "Grad-CAM"))
+    )
+    assert claim.judged(values).verdict == f"{ONLY} with Grad-CAM of conv2"
+
+
+def test_claims_of_two_experiments():
+    claim = next(claim for claim in CLAIMS if claim.experiment == "mnist, cifar10")
+    assert claim.values({"mnist": {"values": {"a": 1}}}) is None
+    both = {"mnist": {"values": {"a": 1}}, "cifar10": {"values": {"a": 2}}}
+    assert claim.values(both) == {"mnist": {"a": 1}, "cifar10": {"a": 2}}
+
+
+def test_a_fall_from_one_image_set_to_another():
+    before, after = ({"parameter": {"all layers, paper": {"VB": cell(mean, 0.03)}}} for mean in (0.5, 0.3))
+    values = {"mnist": before, "cifar10": after}
+    assert falls("parameter", "all layers, paper", {"VB": 0.17})(values).verdict == YES
+    assert falls("parameter", "all layers, paper", {"VB": 0.10})(values).verdict == NO
