@@ -64,8 +64,8 @@ def label_features(
     if labels.max() == 0:
         raise ValueError(
             f"every image has a single feature, with segment_func={segment_func!r} and "
-            f"segment_func_kwargs={segment_func_kwargs!r}; ask for smaller features (a smaller "
-            "pixels_per_segment, patch_size or window_size) or pass labels as custom_batch"
+            f"segment_func_kwargs={segment_func_kwargs!r}; pass segment_func_kwargs={{'pixels_per_segment': 4}}, or another "
+            "smaller size ('patch_size' of 'grid', 'window_size' of 'window'), or labels as custom_batch"
         )
     return labels
 
