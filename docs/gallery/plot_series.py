@@ -40,6 +40,15 @@ x_batch, y_batch = series(200)
 print(f"{(model(x_batch).argmax(1) == y_batch).float().mean():.1%} of the test series are right.")
 
 # %%
+# One series of each class:
+
+figure, panels = plt.subplots(1, 2, figsize=(7, 2), sharey=True, layout="constrained")
+for label, panel in enumerate(panels):
+    panel.plot(time, x_batch[y_batch == label][0, 0])
+    panel.set_title(f"class {label}, bump {('down', 'up')[label]}")
+    panel.set_xlabel("time step")
+
+# %%
 # Windows of four steps make 16 features.
 
 result = quantus_senc.compare(
@@ -70,3 +79,4 @@ axes[0].set_ylabel("series")
 for panel, name in zip(axes[1:], ("prediction", "explanation"), strict=True):
     panel.bar(range(2, 64, 4), getattr(record, name), width=3.5)
     panel.set_ylabel(name)
+panel.set_xlabel("time step")
