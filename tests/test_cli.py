@@ -301,6 +301,14 @@ def test_help_lists_what_there_is(capsys):
         assert f"{before}{','.join(names).replace(' ', '')}{after}" in shown
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["compare", "--help"]])
+def test_help_does_not_wait_for_pytorch(arguments):
+    code = "import sys; from quantus_senc.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    process = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.splitlines()[-1] == "False"
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as exit:
         main(["--version"])
