@@ -4,29 +4,13 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from torch import nn
 
 from quantus_senc import __version__
-from quantus_senc.cli_folder import FolderImages
-from quantus_senc.cli_inputs import engine, images_in, writable
-from quantus_senc.comparison.compare import compare
-from quantus_senc.comparison.expected_time import expected_time
-from quantus_senc.comparison.model_source import function_from, model_from
-from quantus_senc.comparison.named_methods import DEFAULT_METHODS, available_methods
-from quantus_senc.comparison.named_metrics import available_metrics
-from quantus_senc.comparison.progress import duration
-from quantus_senc.comparison.result import Comparison
-from quantus_senc.comparison.run_folder import n_cells_in
-from quantus_senc.comparison.text_table import text_report
 
-Images = tuple[np.ndarray | FolderImages, np.ndarray]  # x and y
-_MANY = 64  # images, for which timing one takes little of the whole
-_EXAMPLE = f"""
+_DEFAULT_METHODS = "Saliency,GuidedBackprop,IntegratedGradients,LRP,GradCAM,DeepLift,random"
+_EXAMPLE = """
 example:
   Save images as the model takes them, and the classes to explain, from Python:
 
@@ -54,11 +38,13 @@ example:
   quantus_senc.Comparison.load("results") reads them back.
 
 methods (those from "random" on are controls, which carry no information about the model):
-  {", ".join(available_methods())}
+  Saliency, Gradient, InputXGradient, IntegratedGradients, SmoothGrad, GuidedBackprop, DeepLift, LRP, GradCAM, Occlusion,
+  FeatureAblation, KernelShap, Lime, RISE, random, fixed random, blurred noise, Sobel, blob, input
 
 metrics ("SenC" is the published score; "SenC (regression)" estimates the same from fewer masks, without their shared noise,
 and so does "Parameter SenC" for the first convolution):
-  {", ".join(available_metrics())}
+  SenC (regression), Top-1, Top-3, SenC, Parameter SenC, Faithfulness Correlation, Pixel Flipping, Region Perturbation, MPRT,
+  Smooth MPRT, Efficient MPRT, Random Logit
 
 exit codes: 0 done; 1 nothing could be scored; 2 bad input, said in one line; 130 interrupted.
 """
@@ -76,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # for terminals that cannot show arrows
     options = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = options.run
     try:
+        from quantus_senc.cli_commands import run  # here, because it imports PyTorch, which takes seconds
+
         return run(options)
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -102,7 +89,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("demo", help="compare explanation methods on handwritten digits, in about a minute")
-    parser.set_defaults(run=_demo)
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for the results (default: %(default)s)")
     parser.add_argument("--images", type=int, default=16, help="number of test images (default: %(default)s)")
     parser.add_argument("--n-masks", type=int, default=500, help="largest number of masks per image (default: %(default)s)")
@@ -115,7 +101,6 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=_compare)
     parser.add_argument("--model", required=True, metavar="MODULE:FUNCTION", help="takes nothing, returns an nn.Module")
     parser.add_argument(
         "--data",
@@ -130,7 +115,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="with a folder: makes of a PIL image in RGB what the model takes, (C, H, W)",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for report.html, scores.csv and settings.json")
-    parser.add_argument("--methods", type=_names, help=f"default: {','.join(DEFAULT_METHODS)}")
+    parser.add_argument("--methods", type=_names, help=f"default: {_DEFAULT_METHODS}")
     parser.add_argument("--metrics", type=_names, help="default: all that apply to the data and the model")
     parser.add_argument("--channels-last", action="store_true", help="x has its channels last, and the model takes them first")
     parser.add_argument("--images", type=int, metavar="N", help="use only the first N images")
@@ -155,7 +140,6 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("report", help="tables and page of a comparison, also of an unfinished one")
-    parser.set_defaults(run=_report)
     parser.add_argument("folder", type=Path, help="the --out of compare")
 
 
@@ -177,108 +161,6 @@ def shard(text: str) -> tuple[int, int]:
 def _settings(text: str) -> dict[str, int | float]:
     pairs = [pair.partition("=") for pair in _names(text)]
     return {name.strip(): int(value) if value.strip().isdigit() else float(value) for name, _, value in pairs}
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from quantus_senc import demo  # here, because it imports scikit-learn
-
-    writable(options.out)
-    demo.run(options.out, options.images, options.n_masks)
-    return 0
-
-
-def _compare(options: argparse.Namespace) -> int:
-    data = _data(options)
-    if not options.dry_run:
-        writable(options.out)
-    model = model_from(options.model, options.device)
-    images = (data, data.classes(model, channel_first=not options.channels_last)) if isinstance(data, FolderImages) else data
-    if options.dry_run:
-        sys.stdout.write(_expected(options, model, images))
-        return 0
-    if len(images[0]) >= _MANY:
-        sys.stderr.write(_expected(options, model, images))
-    if options.fresh and (n_cells := n_cells_in(options.out)):
-        sys.stderr.write(f"Deleting {n_cells} cells of an earlier comparison in {str(options.out)!r}.\n")
-    try:
-        with engine(options.workers, options.scheduler) as executor:
-            result = _compared(options, model, images, executor)
-    except KeyboardInterrupt:
-        sys.stderr.write(_how_to_go_on(options.out))
-        return 130
-    return _written(result, options.out)
-
-
-def _data(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray] | FolderImages:
-    if not options.data.is_dir():
-        if options.transform is not None:
-            raise ValueError(f"--transform {options.transform!r} needs a folder of images as --data, not {str(options.data)!r}")
-        return images_in(options.data, options.images)
-    if options.transform is None:
-        raise ValueError(f"--data {str(options.data)!r} is a folder; pass --transform module:function with it, or an .npz")
-    return FolderImages(options.data, function_from("--transform", options.transform), options.images)
-
-
-def _report(options: argparse.Namespace) -> int:
-    return _written(Comparison.load(options.folder), options.folder)
-
-
-def _compared(options: argparse.Namespace, model: nn.Module, images: Images, executor: Any) -> Comparison:
-    return compare(
-        model,
-        *images,
-        folder=options.out,
-        fresh=options.fresh,
-        retry_failed=options.retry_failed,
-        shard=options.shard,
-        executor=executor,
-        timeout=options.timeout,
-        notes={"model function": options.model, "data": str(options.data)}
-        | ({} if options.transform is None else {"transform": options.transform}),
-        display_progressbar=True,
-        **_computed(options),
-    )
-
-
-def _computed(options: argparse.Namespace) -> dict[str, Any]:
-    """The arguments that say what is computed."""
-    names = (
-        *("methods", "metrics", "n_masks", "mask_rate", "tolerance", "seed", "block_size"),
-        *("segment_func", "segment_func_kwargs"),
-    )
-    return {name: getattr(options, name) for name in names} | {"channel_first": not options.channels_last}
-
-
-def _expected(options: argparse.Namespace, model: nn.Module, images: Images) -> str:
-    """What is to be done and how long that takes, with and without workers."""
-    folder = None if options.fresh else options.out
-    expected = expected_time(model, *images, folder=folder, shard=options.shard, **_computed(options))
-    n = options.workers or 1
-    return f"{expected}" + (f"With {n} workers, at best {duration(expected.seconds / n)}.\n" if n > 1 else "")
-
-
-def _how_to_go_on(folder: Path) -> str:
-    """What is said of a run that was interrupted."""
-    try:
-        result = Comparison.load(folder)
-    except (ValueError, OSError):
-        return "quantus-senc compare: interrupted before anything was done\n"
-    done = f"{len(result.scores) - result.n_missing} of {len(result.scores)} scores are in {str(folder)!r}"
-    return f"quantus-senc compare: interrupted; {done}. The same command goes on, and `quantus-senc report` shows them.\n"
-
-
-def _written(result: Comparison, folder: Path) -> int:
-    """Write tables and page to a folder, means and verdict to the terminal; return the exit code."""
-    result.save(folder)
-    failed = result.summary().query("failure != ''")
-    failures = [f"- {row.metric} for {row.method}: {row.failure}\n" for row in failed.itertuples()]
-    if result.scores["score"].isna().all():
-        (folder / "report.html").unlink(missing_ok=True)  # of an earlier run
-        sys.stderr.writelines(["Nothing could be scored:\n", *failures])
-        return 1
-    page = result.report(folder / "report.html")
-    sys.stdout.writelines([text_report(result), *failures, f"\nTables, pictures, settings: {page}\n"])
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 import quantus_senc
-from quantus_senc import Comparison, cli, cli_inputs, demo
+from quantus_senc import Comparison, available_methods, available_metrics, cli_commands, cli_inputs, demo
 from quantus_senc.cli import main
+from quantus_senc.comparison.named_methods import DEFAULT_METHODS
 from quantus_senc.controls import CONTROLS
 
 COMMAND = Path(sys.executable).parent / "quantus-senc"
@@ -221,7 +222,7 @@ def test_channels_last(folder):
 
 
 def test_many_images_are_timed_before_the_run(folder, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_MANY", 5)
+    monkeypatch.setattr(cli_commands, "_MANY", 5)
     assert run(methods="Saliency", metrics="Pixel Flipping") == 0
     assert capsys.readouterr().err.startswith("1 cells (a method by a metric")
 
@@ -286,6 +287,26 @@ def test_help_teaches(capsys):
         "--tolerance",
     ):
         assert taught in shown
+
+
+def test_help_lists_what_there_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    shown = "".join(capsys.readouterr().out.split())  # lines break at any place
+    for before, names, after in (
+        ("--methodsMETHODSdefault:", DEFAULT_METHODS, "--metrics"),
+        ("aboutthemodel):", available_methods(), "metrics("),
+        ("firstconvolution):", available_metrics(), "exitcodes:"),
+    ):
+        assert f"{before}{','.join(names).replace(' ', '')}{after}" in shown
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["compare", "--help"]])
+def test_help_does_not_wait_for_pytorch(arguments):
+    code = "import sys; from quantus_senc.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    process = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.splitlines()[-1] == "False"
 
 
 def test_version(capsys):

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from quantus_senc import Comparison, compare
+from quantus_senc import Comparison, cli_commands, compare
 from quantus_senc.cli import main
+from quantus_senc.cli_folder import FolderImages
 
 MODELS = """
 import numpy as np
@@ -18,6 +19,13 @@ from torch import nn
 def trained():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 3))
+
+class Probabilities(nn.Module):
+    def forward(self, scores):
+        return scores.exp() / scores.exp().sum(1, keepdim=True)
+
+def sure():
+    return nn.Sequential(trained(), Probabilities())
 
 def resized(image):
     assert image.mode == "RGB"
@@ -116,6 +124,23 @@ def test_a_transform_that_draws_at_random_draws_the_same_again(pictures):
     for _ in range(2):
         assert main([*WHAT, "folder_models:jittered", *OPTIONS]) == 0
     assert Comparison.load("out").settings["transform"] == "folder_models:jittered"
+
+
+def test_predicting_classes_leaves_each_module_in_its_mode(pictures, monkeypatch):
+    monkeypatch.syspath_prepend(pictures.parent)
+    from folder_models import resized, trained
+
+    model = trained().train()
+    model[0].eval()
+    before = [module.training for module in model.modules()]
+    FolderImages(pictures, resized, None).classes(model, channel_first=True)
+    assert [module.training for module in model.modules()] == before
+
+
+def test_doubts_about_the_model_are_said_once(pictures, monkeypatch, recwarn):
+    monkeypatch.setattr(cli_commands, "_MANY", 1)  # so that the time is expected before the run
+    assert main([*WHAT[:2], "folder_models:sure", *WHAT[3:], "folder_models:resized", *OPTIONS]) == 0
+    assert len([one for one in recwarn if "returns probabilities already" in str(one.message)]) == 1
 
 
 def refused(arguments, capsys):

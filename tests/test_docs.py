@@ -20,7 +20,7 @@ REFERENCE = (DOCS / "reference.rst").read_text()
 
 
 def public_names(module):
-    return {name for name, value in vars(module).items() if not name.startswith("_") and not isinstance(value, type(sys))}
+    return {name for name in dir(module) if not name.startswith("_") and not isinstance(getattr(module, name), type(sys))}
 
 
 def named_under(module):

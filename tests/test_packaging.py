@@ -32,7 +32,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
         scripts = wheel.read(next(name for name in names if name.endswith("/entry_points.txt"))).decode()
     information = f"quantus_senc-{quantus_senc.__version__}.dist-info"
     assert {name.split("/")[0] for name in names} == {"quantus_senc", information}
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "quantus_senc").rglob("*.py")}
+    modules = {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "quantus_senc").rglob("*.py*") if path.suffix in (".py", ".pyi")
+    }
     templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "quantus_senc").rglob("*.j2")}
     others = {"quantus_senc/py.typed"} | templates
     assert len(templates) == 2
@@ -57,7 +59,13 @@ def test_the_source_archive_holds_what_builds_and_tests_need(built):
         "constraints.txt",
     }
     assert needed <= names
-    assert {"quantus_senc/py.typed", "tests/test_packaging.py", "docs/start.md", "docs/gallery/plot_digits.py"} <= names
+    assert {
+        "quantus_senc/py.typed",
+        "quantus_senc/__init__.pyi",
+        "tests/test_packaging.py",
+        "docs/start.md",
+        "docs/gallery/plot_digits.py",
+    } <= names
     assert not {
         name for name in names if "__pycache__" in name or name.startswith(("docs/_build", "docs/auto_gallery", ".venv"))
     }

@@ -87,7 +87,8 @@ def by_method(summary: pd.DataFrame, controls: list[str]) -> list[dict[str, Any]
 
 def _cell(cell: dict[Hashable, Any], decimals: int) -> dict[str, Any]:
     """Numbers as the table shows them, and the value that it is sorted by."""
-    shown = {name: "" if math.isnan(cell[name]) else number(cell[name], decimals) for name in ("mean", "error", "mask_error")}
+    errors = {"mean": cell["error"], "error": 0.0, "mask_error": 0.0}
+    shown = {name: "" if math.isnan(cell[name]) else number(cell[name], decimals, error) for name, error in errors.items()}
     value = "" if math.isnan(cell["mean"]) else repr(float(cell["mean"]))
     return shown | {
         "value": value,

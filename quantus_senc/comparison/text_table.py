@@ -33,4 +33,4 @@ def text_report(comparison: Comparison) -> str:
 
 
 def _cell(mean: float, error: float, rank: float) -> str:
-    return f"{number(mean)}{'' if pd.isna(error) else f' ± {number(error)}'}{' *' if rank == 1 else '  '}"
+    return f"{number(mean, error=error)}{'' if pd.isna(error) else f' ± {number(error)}'}{' *' if rank == 1 else '  '}"

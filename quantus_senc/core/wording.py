@@ -5,19 +5,25 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+_ROUNDING = 1e-12  # what is smaller is left of a sum of scores that is 0
 
-def number(value: float, decimals: int = 2) -> str:
+
+def number(value: float, decimals: int = 2, error: float = 0.0) -> str:
     """A number with a true minus sign; very large and very small ones in powers of ten.
+
+    It is 0 if it is smaller than rounding errors, or if it rounds to 0 beside an error that does not.
 
     Examples
     --------
-    >>> number(-0.256), number(1.5e-7), number(0.0), number(float("nan"))
+    >>> number(-0.256), number(1.5e-7), number(-6.9e-18), number(float("nan"))
     ('−0.26', '1.5e−07', '0.00', '–')
+    >>> number(-0.0004, error=0.03), number(-0.0004, error=0.0001)
+    ('0.00', '−0.0004')
     """
     if math.isnan(value):
         return "–"
-    plain = value == 0 or 10**-decimals / 2 <= abs(value) < 1e5
-    return (f"{value:.{decimals}f}" if plain else f"{value:.2g}").replace("-", "−")
+    plain = abs(value) < _ROUNDING or 10**-decimals / 2 <= max(abs(value), error)
+    return (f"{value:z.{decimals}f}" if plain and abs(value) < 1e5 else f"{value:.2g}").replace("-", "−")
 
 
 def decimals_for(error: float) -> int:
@@ -42,7 +48,7 @@ def with_error(value: float, error: float) -> str:
     if math.isnan(error):
         return number(value)
     decimals = decimals_for(error)
-    return f"{number(value, decimals)} ± {number(error, decimals)}"
+    return f"{number(value, decimals, error)} ± {number(error, decimals)}"
 
 
 def ordinal(position: int) -> str:

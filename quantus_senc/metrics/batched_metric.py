@@ -14,7 +14,13 @@ from quantus.metrics.base import Metric
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from quantus_senc.metrics.call_warnings import DISAGREEMENT, HOOKS_LEFT, memory_warning, one_by_one_warning, score_warnings
+from quantus_senc.metrics.call_warnings import (
+    HOOKS_LEFT,
+    disagreement_warning,
+    memory_warning,
+    one_by_one_warning,
+    score_warnings,
+)
 from quantus_senc.metrics.image_batch import Batch, Images
 from quantus_senc.metrics.last_run import Evidence
 from quantus_senc.metrics.method_check import DEPENDENT, method_flaw
@@ -78,7 +84,7 @@ class BatchedMetric(Metric[list[float]]):
                     start, records = 0, []
                     bar.reset(total)
         sensitivities = self.collect(records, prepared)
-        self._warn(score_warnings(self.name, self.estimator, sensitivities) + [DISAGREEMENT] * (not agreed))
+        self._warn(score_warnings(self.name, self.estimator, sensitivities) + [disagreement_warning(self.name)] * (not agreed))
         self._warn(memory_warning(self.name, limit))
         return sensitivities
 

@@ -5,8 +5,8 @@ from collections import Counter
 from quantus_senc.core.record import Sensitivity
 from quantus_senc.model.pass_size import BatchLimit
 
-DISAGREEMENT = (
-    "a_batch is not what explain_func returns for these inputs; the scores are those of explain_func. (quantus.evaluate "
+_DISAGREEMENT = (
+    "{}: a_batch is not what explain_func returns for these inputs; the scores are those of explain_func. (quantus.evaluate "
     "computes a_batch with the default method where xai_methods is a dict of dicts; a method that draws at random never "
     "agrees.)"
 )
@@ -35,6 +35,11 @@ _OUT_OF_MEMORY = (
 def memory_warning(name: str, limit: BatchLimit) -> list[str]:
     """That passes had to become smaller; nothing if they had not."""
     return [] if limit.too_many is None else [_OUT_OF_MEMORY.format(name, limit.too_many, limit.size)]
+
+
+def disagreement_warning(name: str) -> str:
+    """That the maps that were passed to a metric are not those that it explains."""
+    return _DISAGREEMENT.format(name)
 
 
 def channels_moved(given: tuple[int, ...], moved: tuple[int, ...]) -> str:

@@ -11,7 +11,7 @@ from quantus_senc.model.adapted import adapter_of, recognised
 from quantus_senc.model.explained_model import ExplainedModel, SoftmaxCalls
 from quantus_senc.model.returned import UnfitOutputs, check_outputs
 from quantus_senc.model.state import preserving
-from quantus_senc.model.warn import warn, warn_once
+from quantus_senc.model.warn import warn_once
 
 _MOVING = ("Cat", "Mul", "Select", "Slice", "Squeeze", "Unsqueeze", "View", "ReshapeAlias")  # begins of autograd's names
 _ONE_VALUE = (
@@ -39,7 +39,7 @@ class FirstLook:
     note
         What users are told, once for a model, of how it was adapted; or an empty string.
     doubts
-        What users are told at each call.
+        What speaks against how its scores are taken.
     """
 
     explained: ExplainedModel
@@ -75,7 +75,9 @@ def first_look(explained: ExplainedModel, x_batch: np.ndarray, y_batch: np.ndarr
 
 
 def fitted_model(model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray) -> tuple[nn.Module, int]:
-    """A model that returns (B, classes), adapted if that is necessary, and how many classes it has. Users are told of doubts.
+    """A model that returns (B, classes), adapted if that is necessary, and how many classes it has.
+
+    Users are told of the note and of doubts, each once for a model.
 
     Raises
     ------
@@ -89,10 +91,8 @@ def fitted_model(model: nn.Module, x_batch: np.ndarray, y_batch: np.ndarray) -> 
         raise
     except Exception as error:  # a model may raise anything for inputs that do not fit it
         raise ValueError(f"the model fails on x_batch of shape {x_batch.shape}: {error}") from error
-    if look.note:
-        warn_once(model, look.note)
-    for doubt in look.doubts:
-        warn(doubt)
+    for message in filter(None, [look.note, *look.doubts]):
+        warn_once(model, message)
     return look.explained.model, look.n_classes
 
 

@@ -5,7 +5,7 @@ from weakref import WeakValueDictionary
 
 from torch import nn
 
-_TOLD: WeakValueDictionary[int, nn.Module] = WeakValueDictionary()  # models that users were told about, by identity
+_TOLD: WeakValueDictionary[tuple[int, str], nn.Module] = WeakValueDictionary()  # by identity of the model, and message
 
 
 def warn(message: str) -> None:
@@ -14,7 +14,7 @@ def warn(message: str) -> None:
 
 
 def warn_once(model: nn.Module, message: str) -> None:
-    """Warn the user, unless this function has done so for the same model."""
-    if _TOLD.get(id(model)) is not model:
-        _TOLD[id(model)] = model
+    """Warn the user, unless this function has given the same warning for the same model."""
+    if _TOLD.get((id(model), message)) is not model:
+        _TOLD[id(model), message] = model
         warn(message)

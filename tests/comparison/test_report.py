@@ -9,6 +9,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from quantus_senc import Comparison
+from quantus_senc.comparison.text_table import text_table
 from tests.comparisons import METHODS, METRICS, comparison, examples, scattered, typical
 
 pytestmark = pytest.mark.xdist_group("report")  # one process makes the page that they look at
@@ -187,6 +188,16 @@ def test_one_method_one_metric_one_image(tmp_path):
     assert headings(parsed)[:2] == ["Means", "Pictures"]
     assert "Agreement of metrics" not in headings(parsed)
     assert len(parsed.all("img")) == 1
+
+
+def test_means_that_round_to_0_are_shown_as_0(tmp_path):
+    made = comparison({"SenC": {"Saliency": [0.5, -0.5, -2e-17], "LRP": [-7e-18] * 3}})
+    assert (made.summary()["mean"] < 0).all()
+    cells = page(made, tmp_path).texts("td")
+    for shown, place in (("0.00 ± 0.29", 0), ("0.00 ± 0.00", 1)):
+        assert cells[place].startswith(f"{shown} ")
+        assert f" {shown}" in text_table(made)
+        assert f">{shown}<" in made._repr_html_()
 
 
 @pytest.mark.filterwarnings("error")

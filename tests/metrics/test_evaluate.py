@@ -55,7 +55,7 @@ def test_methods_as_dicts_and_the_trap_in_them():
     results, messages = evaluate({"IntegratedGradients": {"n_steps": 10}})
     assert results["IntegratedGradients"]["SenC"] == direct("IntegratedGradients")
     assert len(messages) == 1
-    assert "a_batch is not what explain_func returns" in messages[0]
+    assert messages[0].startswith("Data Sensitivity Consistency: a_batch is not what explain_func returns")
     _, messages = evaluate({"Gradient": {}})
     assert not messages
 
