@@ -46,7 +46,8 @@ class Tried:
     def settings(self, values: Values) -> dict[Setting, dict[str, Row]]:
         """The rows that take the place of the claim's, by setting and estimator; "" is the paper's setting.
 
-        Another layer for Grad-CAM leaves the scores of other methods as they are.
+        Another layer for Grad-CAM leaves the scores of other methods as they are, so it is a setting for claims about Grad-CAM
+        alone.
         """
         own, others = values[self.part], values.get("other settings", {}).get(self.part, {})
         start, regression = f"{self.metric}, ", self.metric.replace("paper", "regression")
@@ -54,8 +55,10 @@ class Tried:
         def complete(name: str, row: Row, metric: str) -> Row:
             return own[metric] | row if name.startswith(GRAD_CAM_OF) else row
 
-        estimator = "regression" if regression == self.metric else "paper"
+        estimator = "regression" if "regression" in self.metric else "paper"
         rows = {name.removeprefix(start): row for name, row in (others | own).items() if name.startswith(start)}
+        if "Grad-CAM" not in self.methods:
+            rows = {name: row for name, row in rows.items() if not name.startswith(GRAD_CAM_OF)}
         settings = {(name, estimator): {self.metric: complete(name, row, self.metric)} for name, row in rows.items()}
         if estimator == "paper" and regression != self.metric and self.key == "mean":
             limits = {name: others.get(f"{regression}, {name}") for name in rows} | {"": own[regression]}

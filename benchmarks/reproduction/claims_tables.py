@@ -112,10 +112,6 @@ HIGHER = (
     "to the paper's figures. The paper does not give the network's widths."
 )
 UNITS = "The more units a layer has, the more noise do the paper's sums share. The regression has no such noise."
-COARSE = (
-    "Grad-CAM of the last convolution has few values at the size of images that two cores can run, and is ranked in blocks. "
-    "The paper's size was not tried."
-)
 SIGNS = "Magnitudes of maps give LRP the paper's level, and DeepLift far less than the paper's figure."
 LAYER = "Grad-CAM's layer decides, and the paper does not name it. Here it is the last convolution."
 MNIST_LAYERS = (["conv1", "conv2"], ["fc1", "fc2"])
@@ -222,7 +218,7 @@ CLAIMS = [
         "imagenet",
         "ImageNet, data SenC: IG and Grad-CAM best (here EfficientNet-Lite0)",
         best("data", PAPER, ["IG", "Grad-CAM"]),
-        COARSE,
+        LAYER,
         _data("Grad-CAM", "VB"),
         within=EFFICIENTNET,
     ),
@@ -230,7 +226,7 @@ CLAIMS = [
         "imagenet",
         "VB and DeepLift worst (GB does not apply)",
         _worst(["VB", "DeepLift"]),
-        COARSE,
+        LAYER,
         _data("Grad-CAM", "VB"),
         within=EFFICIENTNET,
     ),
@@ -239,7 +235,7 @@ CLAIMS = [
         "The same of a transformer (here a small one, GTSRB): IG and Grad-CAM best",
         best("data", PAPER, ["IG", "Grad-CAM"]),
         "Its only convolution embeds the patches, and Grad-CAM is of that, before any attention. The paper does not say which "
-        "layer it took.",
+        "layer it took; tokens of later blocks do better.",
         _data("IG", "VB", "Grad-CAM"),
         within=TRANSFORMER,
     ),

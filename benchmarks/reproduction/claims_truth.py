@@ -40,10 +40,16 @@ def _layer(layer: str) -> Callable[[Values], Judgement]:
 def _consistency(values: Values) -> Judgement:
     metrics = values["metrics"]
     ours = ", ".join(f"{name} {shown(metrics[name]['MC'])}" for name in metrics)
-    means = {name: metric["MC"]["mean"] for name, metric in metrics.items()}
+    undefined = [name for name, metric in metrics.items() if metric["MC"]["mean"] is None]
+    means = {name: -1.0 if name in undefined else metric["MC"]["mean"] for name, metric in metrics.items()}
     best_other = max(mean for name, mean in means.items() if name not in SENC)
     above = [name for name, mean in means.items() if name not in SENC and mean > max(means[one] for one in SENC)]
     reason = f"Above every SenC: {', '.join(above) or 'none'}."
+    if undefined:
+        reason += (
+            f" Undefined: {', '.join(undefined)}. The disruptive noise leaves single superpixels, or predictions that no mask "
+            "changes, and then there are no scores."
+        )
     return Judgement(ours, verdict([means[name] >= best_other for name in SENC]), reason)
 
 

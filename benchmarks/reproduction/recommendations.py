@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.reproduction.claims import shown
 from benchmarks.reproduction.claims_settings import BLIND, SHOWN
+from benchmarks.reproduction.paper_tables import GRAD_CAM_OF
 
 Results = Mapping[str, Mapping[str, Any]]
 
@@ -60,6 +61,17 @@ def _magnitudes(values: Mapping[str, Any]) -> str:
     )
 
 
+def _grad_cam_layer(values: Mapping[str, Any]) -> str:
+    others = values["other settings"]["data"]
+    start = f"SenC, regression, {GRAD_CAM_OF} "
+    layers = {name.removeprefix(start): row["Grad-CAM"] for name, row in others.items() if name.startswith(start)}
+    listed = ", ".join(f"{shown(cell)} of `{layer}`" for layer, cell in layers.items())
+    return (
+        "**State the layer of Grad-CAM.** By the regression, CIFAR-10 gives "
+        f"{shown(values['data']['SenC, regression']['Grad-CAM'])} of the last convolution, {listed}."
+    )
+
+
 def _two_metrics(values: Mapping[str, Any]) -> str:
     scores = values["maps"]["mnist"]["scores"]
     data, parameter = scores["SenC (regression)"], scores["Parameter SenC"]
@@ -86,6 +98,7 @@ _TEXTS: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
     ("settings", _masks),
     ("settings", _one_setting),
     ("cifar10", _magnitudes),
+    ("cifar10", _grad_cam_layer),
     ("critique", _two_metrics),
     ("known_truth", _signs),
 ]
