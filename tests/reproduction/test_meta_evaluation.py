@@ -246,17 +246,13 @@ def cheap_metrics(model, shape, seed, **kwargs):
 @pytest.fixture
 def setup(tmp_path):
     torch.manual_seed(0)
-    np.savez(
-        tmp_path / "mnist_test.npz", x=np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8), y=np.zeros(3, int)
-    )
     (tmp_path / "models").mkdir()
-    saved = {
-        "state": paper_cnn().state_dict(),
-        "accuracy": 0.1,
-        "recipe": NETWORKS["mnist"][1].plain(),
-        "seconds": 0.0,
-    }
-    torch.save(saved, tmp_path / "models" / "mnist.pt")
+    for data, shape in (("mnist", (3, 28, 28)), ("cifar10", (3, 32, 32, 3))):
+        images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        np.savez(tmp_path / f"{data}_test.npz", x=images, y=np.zeros(3, int))
+        make, recipe = NETWORKS[data]
+        saved = {"state": make().state_dict(), "accuracy": 0.1, "recipe": recipe.plain(), "seconds": 0.0}
+        torch.save(saved, tmp_path / "models" / f"{data}.pt")
     return Setup(tmp_path, tmp_path, "smoke")
 
 
@@ -274,4 +270,5 @@ def test_the_experiment_runs_goes_on_and_draws_its_figure(setup, monkeypatch):
     monkeypatch.setattr(Trial, "_scored", None)  # everything is in files
     assert meta_evaluation.run(setup) == values
     axes = meta_evaluation.figure(values).axes
+    assert [axis.get_title() for axis in axes] == ["mnist", "cifar10"]
     assert [label.get_text() for label in axes[0].get_yticklabels()] == list(metrics)
