@@ -153,7 +153,7 @@ def shown(cell: Cell, key: str = "mean") -> str:
     if cell[key] is None:
         return "undefined"
     error = cell.get("error") if key == "mean" else None
-    return f"{cell[key]:.2f}" + (f" ± {error:.2f}" if error is not None else "")
+    return f"{cell[key]:z.2f}" + (f" ± {error:.2f}" if error is not None else "")
 
 
 def listed(row: dict[str, Cell], names: list[str] | None = None, key: str = "mean") -> str:

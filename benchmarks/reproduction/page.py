@@ -136,7 +136,7 @@ def _table(rows: Mapping[str, Mapping[str, Any]], title: str) -> list[str]:
 def _cell(cell: Mapping[str, Any] | None) -> str:
     if cell is None or cell["mean"] is None:
         return ""
-    return f"{cell['mean']:.2f}" + (f" ± {cell['error']:.2f}" if cell.get("error") is not None else "")
+    return f"{cell['mean']:z.2f}" + (f" ± {cell['error']:.2f}" if cell.get("error") is not None else "")
 
 
 def _plain(value: Any) -> str:

@@ -50,7 +50,7 @@ def unknown(text, known):
     """The decimal numbers of a text that no known number rounds to."""
     printed = re.findall(r"(?<![\w.])[-−]?\d+\.\d+(?![\w.])", text)
     return [
-        one for one in printed if not any(f"{value:.{len(one.split('.')[1])}f}" == one.replace("−", "-") for value in known)
+        one for one in printed if not any(f"{value:z.{len(one.split('.')[1])}f}" == one.replace("−", "-") for value in known)
     ]
 
 
