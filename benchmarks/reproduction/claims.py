@@ -1,5 +1,6 @@
 """What the SenC paper says of its methods and image sets, and what our results say of it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,22 +51,20 @@ class Tried:
         alone.
         """
         own, others = values[self.part], values.get("other settings", {}).get(self.part, {})
-        start, regression = f"{self.metric}, ", self.metric.replace("paper", "regression")
-
-        def complete(name: str, row: Row, metric: str) -> Row:
-            return own[metric] | row if name.startswith(GRAD_CAM_OF) else row
-
-        estimator = "regression" if "regression" in self.metric else "paper"
-        rows = {name.removeprefix(start): row for name, row in (others | own).items() if name.startswith(start)}
-        if "Grad-CAM" not in self.methods:
-            rows = {name: row for name, row in rows.items() if not name.startswith(GRAD_CAM_OF)}
-        settings = {(name, estimator): {self.metric: complete(name, row, self.metric)} for name, row in rows.items()}
-        if estimator == "paper" and regression != self.metric and self.key == "mean":
-            limits = {name: others.get(f"{regression}, {name}") for name in rows} | {"": own[regression]}
-            for name, limit in limits.items():
-                if limit:
-                    row = complete(name, limit, regression)
-                    settings[name, "regression"] = {self.metric: row, regression: row}
+        estimators = {"regression" if "regression" in self.metric else "paper": self.metric}
+        if "paper" in self.metric and self.key == "mean":
+            estimators["regression"] = self.metric.replace("paper", "regression")
+        settings: dict[Setting, dict[str, Row]] = {}
+        for estimator, metric in estimators.items():
+            for name, row in (others | own).items():
+                setting = name.removeprefix(f"{metric}, ")
+                of_grad_cam = setting.startswith(GRAD_CAM_OF)
+                if setting != name and ("Grad-CAM" in self.methods or not of_grad_cam):
+                    settings[setting, estimator] = dict.fromkeys(
+                        (self.metric, metric), own[metric] | row if of_grad_cam else row
+                    )
+            if metric != self.metric:
+                settings["", estimator] = dict.fromkeys((self.metric, metric), own[metric])
         return settings
 
     def shown(self, rows: dict[str, Row]) -> str:
@@ -179,7 +178,7 @@ def clearly_above(one: Cell, other: Cell) -> bool:
     """Whether a mean exceeds another by more than two standard errors of the difference."""
     if one["mean"] is None or other["mean"] is None:
         return False
-    return one["mean"] - other["mean"] > 2 * (one["error"] ** 2 + other["error"] ** 2) ** 0.5
+    return one["mean"] - other["mean"] > 2 * _error_of_difference(one, other)
 
 
 def at_randoms_level(row: dict[str, Cell], name: str) -> bool:
@@ -246,5 +245,8 @@ def falls(part: str, metric: str, amounts: dict[str, float]) -> Callable[[Values
 
 
 def _fallen(before: Cell, after: Cell, amount: float) -> bool:
-    fall = before["mean"] - after["mean"]
-    return abs(fall - amount) <= 2 * (before["error"] ** 2 + after["error"] ** 2) ** 0.5
+    return abs(before["mean"] - after["mean"] - amount) <= 2 * _error_of_difference(before, after)
+
+
+def _error_of_difference(one: Cell, other: Cell) -> float:
+    return math.hypot(one["error"], other["error"])

@@ -114,9 +114,9 @@ def paper_tables(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Ten
             again = study.methods(*retrial.data)
             others["data"] |= _named(data(again, f"data, {setting}", **keywords), setting)
         if retrial.parameter:
-            some = {layer: n_masks for layer, n_masks in layers.items() if retrial.layers is None or layer in retrial.layers}
+            chosen = {layer: n_masks for layer, n_masks in layers.items() if retrial.layers is None or layer in retrial.layers}
             again = study.methods(*retrial.parameter)
-            others["parameter"] |= _named(parameter(again, some, f"parameter, {setting}", **keywords), setting)
+            others["parameter"] |= _named(parameter(again, chosen, f"parameter, {setting}", **keywords), setting)
     if retrial.data:
         few = data(study.methods(*retrial.data), f"data, {FEWER}", n_masks=setup.size(*study.data_masks) // 5)
         others["data"] |= _named(few, FEWER)

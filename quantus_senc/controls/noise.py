@@ -14,7 +14,7 @@ from quantus_senc.core.hashing import hash_rows, mix
 from quantus_senc.core.philox import random_uniform
 from quantus_senc.model.arrays import for_arrays_too
 
-_MANY = 2**16  # values
+_MANY = 2**16  # values of a tensor that is hashed by itself
 
 
 @for_arrays_too
