@@ -49,7 +49,8 @@ class FolderStore:
     def keep(self, method: str, metric: str, cell: Cell) -> None:
         """Write a cell, and the traceback of its error as text."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_file(self._file(method, metric), npz_of(cell, compressed=False))
+        file = self._file(method, metric)
+        write_file(file, npz_of(cell, _place(file), compressed=False))
         text = self._file(method, metric, ".txt")
         text.unlink(missing_ok=True)
         if cell.error:
@@ -62,7 +63,8 @@ class FolderStore:
     def keep_explanation(self, method: str, explanation: Explanation) -> None:
         """Write what belongs to all cells of a method."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_file(self._file(method), npz_of(explanation))
+        file = self._file(method)
+        write_file(file, npz_of(explanation, _place(file)))
 
     @contextmanager
     def at_work(self, method: str, metric: str | None) -> Iterator[None]:
@@ -114,10 +116,15 @@ def _read(file: Path, kind: type[T], *, without: tuple[str, ...] = ()) -> T | No
     if not file.exists():
         return None
     try:
-        return from_npz(file, kind, Sensitivity, MaskDesign, without=without)
+        return from_npz(file, kind, Sensitivity, MaskDesign, place=_place(file), without=without)
     except Exception as error:  # what NumPy raises for files that are broken is of many types
         warn(f"{file} is damaged ({type(error).__name__}: {error}), and counts as not done.")
         return None
+
+
+def _place(file: Path) -> str:
+    """Run, block, method and metric, so that a copy of another cell is not taken for this one."""
+    return "/".join(file.parts[-3:])
 
 
 def _file_name(name: str) -> str:

@@ -14,21 +14,30 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def npz_of(value: Any, *, compressed: bool = True) -> bytes:
+def npz_of(value: Any, place: str = "", *, compressed: bool = True) -> bytes:
     """An archive of the arrays in a value, with a header in JSON that holds everything else.
 
     The header has the structure of the dataclasses; an array in it is an index. Names stand in the header, because they need
     not be valid names of files. Integers are stored in the smallest type that holds them, and read in their own.
+
+    Parameters
+    ----------
+    value
+        A dataclass of arrays, tensors, plain values, and of lists, tuples, mappings and dataclasses of these.
+    place
+        Where the archive belongs, in any words; `from_npz` compares them.
+    compressed
+        Whether the archive is small, or is written quickly.
     """
     arrays: list[np.ndarray] = []
-    header = _encoded(value, arrays)
+    header = _encoded(value, arrays) | {"place": place}
     named = {"header": np.array(json.dumps(header)), **{f"array_{index}": array for index, array in enumerate(arrays)}}
     file = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(file, allow_pickle=False, **named)
     return file.getvalue()
 
 
-def from_npz(file: bytes | Path, kind: type[T], *others: type, without: tuple[str, ...] = ()) -> T:
+def from_npz(file: bytes | Path, kind: type[T], *others: type, place: str = "", without: tuple[str, ...] = ()) -> T:
     """The value from which `npz_of` has made an archive, bit for bit.
 
     Parameters
@@ -37,14 +46,16 @@ def from_npz(file: bytes | Path, kind: type[T], *others: type, without: tuple[st
         The archive, or where it is.
     kind, others
         The class of the value, and the classes that its members may have.
+    place
+        What `npz_of` was given.
     without
         Names of members that are not read; they are None.
 
     Raises
     ------
     ValueError
-        If the archive holds something else. An archive that is damaged may raise any error; none goes unnoticed, since the
-        format has a checksum of every array.
+        If the archive holds something else, or belongs to another place. An archive that is damaged may raise any error; none
+        goes unnoticed, since the format has a checksum of every array.
     """
     with np.load(io.BytesIO(file) if isinstance(file, bytes) else file, allow_pickle=False) as arrays:
         if not without and (damaged := arrays.zip.testzip()):  # NumPy checks no sum of what its own header leaves out
@@ -55,6 +66,8 @@ def from_npz(file: bytes | Path, kind: type[T], *others: type, without: tuple[st
         value = _decoded(header, arrays, {each.__name__: each for each in (kind, *others)})
     if not isinstance(value, kind):
         raise ValueError(f"the header describes a {type(value).__name__}, not {kind.__name__}")
+    if header["place"] != place:
+        raise ValueError(f"it was written as {header['place']!r}")
     return value
 
 

@@ -40,23 +40,6 @@ class SmoothMPRT(quantus.SmoothMPRT):
         return total / self.nr_samples
 
 
-class EfficientMPRT(quantus.EfficientMPRT):
-    """Quantus's Efficient MPRT, which counts the bins of histograms anew in every call.
-
-    Quantus keeps those of its first call: in the keywords of the user, and with a rule that depends on the maps of that call.
-    """
-
-    complexity_func_kwargs: dict[str, Any]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Scores as Quantus returns them."""
-        given = dict(self.complexity_func_kwargs)
-        try:
-            return super().__call__(*args, **kwargs)
-        finally:
-            self.complexity_func_kwargs = given
-
-
 def scaled(a: np.ndarray) -> np.ndarray:
     """Attributions (B, \\*shape), each map divided by its largest magnitude. Quantus divides by that of the whole batch.
 

@@ -9,7 +9,6 @@ import quantus
 from torch import nn
 
 from quantus_senc.comparison.quantus_corrections import (
-    EfficientMPRT,
     FaithfulnessCorrelation,
     SmoothMPRT,
     map_entropy,
@@ -59,7 +58,7 @@ def quantus_metrics(shape: tuple[int, ...], model: nn.Module, seed: int, n_class
         mprt: dict[str, Any] = {"return_last_correlation": True, "skip_layers": True, "similarity_func": rank_similarity}
         metrics["MPRT"] = _per_image(quantus.MPRT, seed, **mprt)
         metrics["Smooth MPRT"] = _per_image(SmoothMPRT, seed, nr_samples=10, **mprt)
-        metrics["Efficient MPRT"] = _per_image(EfficientMPRT, seed, complexity_func=map_entropy)
+        metrics["Efficient MPRT"] = _per_image(quantus.EfficientMPRT, seed, complexity_func=map_entropy)
     if n_classes > 1:
         similarity: dict[str, Any] = {} if n_values >= _SSIM_WINDOW else {"similarity_func": rank_similarity}
         logit = {"num_classes": n_classes, "seed": seed % 2**32, **similarity}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from quantus.helpers.enums import EvaluationCategory
+from quantus.metrics.base import Metric
 from scipy.stats import ConstantInputWarning
 from torch import Tensor, nn
 
@@ -104,9 +105,22 @@ class PerImage:
             "x_batch": np.nan_to_num(x_batch, posinf=0.0, neginf=0.0),
         }
         with np.errstate(divide="ignore", invalid="ignore"):
-            returned = self.metric(**{**arrays, **placeholders}, **call)
+            returned = unused(self.metric)(**{**arrays, **placeholders}, **call)
             scores = np.array([self.to_score(value) for value in returned], dtype=np.float64)
         return np.where(valid & np.isfinite(scores), scores, np.nan).tolist()
+
+
+def unused(metric: Any) -> Any:
+    """A copy of a metric of Quantus, to be called once; any other callable as it is.
+
+    Metrics of Quantus keep what they learn in a call. `EfficientMPRT` keeps the number of bins of its first histograms, in the
+    keywords of its user. Scores of a block must not depend on the blocks before.
+    """
+    if not isinstance(metric, Metric):
+        return metric
+    fresh = copy.copy(metric)
+    vars(fresh).update(copied(vars(metric)))
+    return fresh
 
 
 def prediction_arguments(model: nn.Module, metric: Any, softmax: bool | None = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import quantus
 import torch
 from filelock import FileLock
 
@@ -113,6 +114,21 @@ def test_parameter_senc(model, tmp_path):
     (tmp_path / "cells").rename(tmp_path / "cells.new")
     assert_same(compare(model, X, Y, folder=tmp_path, **parameters), expected)
     assert list(expected.examples.units) == ["plain"]
+
+
+def test_a_metric_that_learns_in_a_call_is_used_twice(model, tmp_path):
+    """Quantus's Efficient MPRT keeps the number of bins of the first maps that it sees."""
+    bins = {"rule": "Scotts", "min_n_bins": 1}
+    call = {"methods": {"plain": Counting()}, "block_size": 1}
+
+    def metrics():
+        return {"MPRT": quantus.EfficientMPRT(complexity_func_kwargs=dict(bins), disable_warnings=True)}
+
+    metrics_of_two_calls = metrics()
+    result = compare(model, X, Y, folder=tmp_path, metrics=metrics_of_two_calls, **call)
+    assert_same(compare(model, X, Y, folder=tmp_path, metrics=metrics_of_two_calls, **call), result)
+    alone = compare(model, X[2:], Y[2:], image_ids=[2], metrics=metrics(), **call)
+    assert alone.scores["score"].tolist() == result.scores["score"].tolist()[2:]
 
 
 def test_the_same_call_again_explains_one_image(model, whole, tmp_path):
@@ -302,6 +318,16 @@ def test_a_damaged_cell_is_done_again(model, whole, tmp_path, damage):
     cell = next(tmp_path.glob("cells/*/000001/plain-* by SenC-*.npz"))
     cell.write_bytes(damage(cell.read_bytes()))
     with pytest.warns(UserWarning, match="is damaged .* and counts as not done"):
+        result = compare(model, X, Y, folder=tmp_path, **settings())
+    assert_same(result, whole)
+
+
+@pytest.mark.parametrize("other", ["000001/double-* by SenC-*", "000000/plain-* by SenC-*"], ids=["method", "block"])
+def test_a_cell_that_is_a_copy_of_another_is_done_again(model, whole, tmp_path, other):
+    compare(model, X, Y, folder=tmp_path, **settings())
+    cell = next(tmp_path.glob("cells/*/000001/plain-* by SenC-*.npz"))
+    cell.write_bytes(next(tmp_path.glob(f"cells/*/{other}")).read_bytes())
+    with pytest.warns(UserWarning, match="is damaged .*it was written as .* and counts as not done"):
         result = compare(model, X, Y, folder=tmp_path, **settings())
     assert_same(result, whole)
 
