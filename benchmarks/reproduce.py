@@ -1,6 +1,6 @@
 """The experiments of the SenC paper, and of papers about such metrics, tried again.
 
-    python -m benchmarks.reproduce mnist --data images
+    python -m benchmarks.reproduce mnist --data images --workers 2
     python -m benchmarks.reproduce --list
     python -m benchmarks.reproduce --page      # benchmarks/REPRODUCTION.md from the results
 
@@ -50,7 +50,7 @@ def run(name: str, setup: Setup, results: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a thousand images, one has no score: the number of images says so
         values = experiment.run(setup)
-    made_by = environment(torch.device(setup.device)) | {"seconds": round(time.monotonic() - start)}
+    made_by = environment(torch.device(setup.device)) | {"seconds": round(time.monotonic() - start), "workers": setup.workers}
     results.mkdir(parents=True, exist_ok=True)
     path = results / f"{name}-{setup.scale}.json"
     record: dict[str, Any] = {
@@ -78,6 +78,7 @@ def main() -> None:
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="values and figures (default: benchmarks/results)")
     parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share an experiment (default: 1)")
     parser.add_argument("--list", action="store_true", help="say what each experiment is")
     parser.add_argument("--page", action="store_true", help="write the page from the results")
     options = parser.parse_args()
@@ -85,7 +86,7 @@ def main() -> None:
         parser.error(f"no experiment {', '.join(sorted(unknown))}; there are {', '.join(EXPERIMENTS)}")
     if options.list:
         print("\n".join(f"{name}: {text}" for name, text in EXPERIMENTS.items()))
-    setup = Setup(options.data, options.out, options.scale, options.device, options.seed)
+    setup = Setup(options.data, options.out, options.scale, options.device, options.seed, options.workers)
     for name in options.name:
         try:
             print(run(name, setup, options.results), flush=True)

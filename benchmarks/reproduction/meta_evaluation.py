@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.reproduction.meta_metrics import HIGHER_IS_BETTER, of_this_package
-from benchmarks.reproduction.meta_perturbations import PERTURBATIONS
+from benchmarks.reproduction.meta_perturbations import PUBLISHED, perturbations
 from benchmarks.reproduction.meta_published import published
 from benchmarks.reproduction.meta_scores import Trial
 from benchmarks.reproduction.meta_summary import mean_scores, meta_consistency
@@ -24,6 +24,12 @@ from quantus_senc.comparison.named_methods import named_methods
 from quantus_senc.plot.style import QUIET, style
 
 METHODS = ("Saliency", "InputXGradient", "GradCAM")
+# With MetaQuantus's noise, SLIC makes one superpixel of a CIFAR-10 image, and its prediction is 0 or 1 whatever is masked.
+FEATURES: dict[str, dict[str, Any]] = {
+    "mnist": {"segment_func_kwargs": SEGMENTS["mnist"]},
+    "cifar10": {"segment_func": "grid", "segment_func_kwargs": {"patch_size": 8}},
+}
+NOISE = {"mnist": PUBLISHED, "cifar10": perturbations(1.0, 0.5)}
 QUICK_SIZES = {"mnist": (64, 300, 150), "cifar10": (24, 200, 100)}  # images, masks of an image, masks of a layer
 
 
@@ -54,11 +60,11 @@ def run(setup: Setup) -> dict[str, Any]:
 def _settings(data: list[str]) -> dict[str, Any]:
     return {
         "mask_rate": 0.8,
-        "segments": {name: SEGMENTS[name] for name in data},
+        "features": {name: FEATURES[name] for name in data},
         "methods": list(METHODS),
         "layer": "first convolution",
         "explained class": "predicted without noise",
-        "noise": {perturbation.name: perturbation.size for perturbation in PERTURBATIONS},
+        "noise": {name: {perturbation.name: perturbation.size for perturbation in NOISE[name]} for name in data},
         "interval": "95 %, Student's t over the perturbed copies",
         "draws": "each copy has its masks, subsets of pixels and other classes, so that the metric's noise counts against it; "
         "with equal draws, minor noise has those of the images and the model without noise. Parameter SenC draws masks for a "
@@ -72,8 +78,8 @@ def _evaluated(setup: Setup, data: str, n_images: int, n_copies: int, n_masks: i
     model = setup.network(data).model
     x, y = setup.test_images(data, n_images, model)
     masks = {"n_masks": n_masks, "n_masks_of_layers": n_masks_of_layers}
-    metrics = partial(of_this_package, **masks, n_classes=10, segment_func_kwargs=SEGMENTS[data])
-    trial = Trial(data, model, x, y, named_methods(METHODS), metrics, n_copies)
+    metrics = partial(of_this_package, **masks, n_classes=10, **FEATURES[data])
+    trial = Trial(data, model, x, y, named_methods(METHODS), metrics, n_copies, NOISE[data])
     first, copies, equal = trial.run(setup)
     values: dict[str, Any] = {}
     for metric in first["scores"]:
@@ -98,7 +104,7 @@ def figure(values: dict[str, Any]) -> Figure:
     values
         What `run` returns.
     """
-    data = [name for name in SEGMENTS if name in values]
+    data = [name for name in FEATURES if name in values]
     with style():
         drawn, axes = plt.subplots(1, len(data), figsize=(9, 3.6), squeeze=False, sharex=True, layout="constrained")
         for axis, name in zip(axes.flat, data, strict=True):

@@ -42,13 +42,21 @@ class Perturbation:
         return noisy, x
 
 
-# The published sizes for MNIST (Hedström et al., TMLR 2023; experiments/run_benchmarking.py of the package).
-PERTURBATIONS = tuple(
-    Perturbation(of, is_minor, size)
-    for of, is_minor, size in (
-        ("input", True, 0.001),
-        ("input", False, 5.0),
-        ("model", True, 0.001),
-        ("model", False, 2.0),
+def perturbations(size: float, size_of_model: float) -> tuple[Perturbation, ...]:
+    """Minor and disruptive noise in the images and in the model, minor noise in MetaQuantus's size.
+
+    Parameters
+    ----------
+    size, size_of_model
+        Of disruptive noise in the images, and in the model.
+    """
+    return (
+        Perturbation("input", True, 0.001),
+        Perturbation("input", False, size),
+        Perturbation("model", True, 0.001),
+        Perturbation("model", False, size_of_model),
     )
-)
+
+
+# For MNIST (Hedström et al., TMLR 2023; experiments/run_benchmarking.py of the package).
+PUBLISHED = perturbations(5.0, 2.0)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.reproduction.meta_perturbations import PERTURBATIONS, Perturbation
+from benchmarks.reproduction.meta_perturbations import PUBLISHED, Perturbation
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.training import predicted
 from quantus_senc.comparison.cells import Evaluation
@@ -33,6 +34,8 @@ class Trial:
         The function from the model, the shape of the images and a seed to metrics by name, which return a score for each image.
     n_copies
         How many perturbed copies there are of each perturbation.
+    perturbations
+        What is tried.
     softmax
         As for `compare`.
     """
@@ -44,26 +47,40 @@ class Trial:
     methods: dict[str, Method]
     metrics: Metrics
     n_copies: int
+    perturbations: tuple[Perturbation, ...] = PUBLISHED
     softmax: bool | None = None
 
     def run(
         self, setup: Setup, *, with_equal_draws: bool = True
     ) -> tuple[Scored, dict[str, list[Scored]], dict[str, list[Scored]]]:
         """Scores without noise; with noise, by perturbation, copy by copy; and of minor noise with equal draws, likewise."""
-        of_copies = {noise.name: [self.scores(setup, noise, copy) for copy in range(self.n_copies)] for noise in PERTURBATIONS}
-        minor = [noise for noise in PERTURBATIONS if noise.is_minor and with_equal_draws]
-        equal = {
-            noise.name: [self.scores(setup, noise, copy, equal_draws=True) for copy in range(self.n_copies)] for noise in minor
-        }
-        return self.scores(setup, None, 0), of_copies, equal
+        kinds = [(noise, False) for noise in self.perturbations]
+        kinds += [(noise, True) for noise in self.perturbations if noise.is_minor and with_equal_draws]
+        runs = [(None, 0, False), *((noise, copy, equal) for noise, equal in kinds for copy in range(self.n_copies))]
+        parts = {self._part(*run): partial(self.scores, setup.seed, *run) for run in runs}
+        scored = setup.parts("meta_evaluation", parts)
+        of_copies, of_equal_draws = (
+            {
+                noise.name: [scored[self._part(noise, copy, equal)] for copy in range(self.n_copies)]
+                for noise, equal in kinds
+                if equal is wanted
+            }
+            for wanted in (False, True)
+        )
+        return scored[self._part(None, 0, False)], of_copies, of_equal_draws
 
-    def scores(self, setup: Setup, perturbation: Perturbation | None, copy: int, *, equal_draws: bool = False) -> Scored:
-        """The scores (L, N) by metric, and which images count; kept in a file.
+    def _part(self, perturbation: Perturbation | None, copy: int, equal_draws: bool) -> str:
+        """The name of the file of a perturbed copy; None for the images and the model as they are."""
+        name = "as they are" if perturbation is None else f"{perturbation.name}, {copy}"
+        return f"{self.name}, {name}{', equal draws' if equal_draws else ''}"
+
+    def scores(self, seed: int, perturbation: Perturbation | None, copy: int, equal_draws: bool = False) -> Scored:
+        """The scores (L, N) by metric, and which images count.
 
         Parameters
         ----------
-        setup
-            Its seed decides the noise, and its folder keeps the files.
+        seed
+            Decides the noise, and what metrics draw.
         perturbation
             None for the images and the model as they are.
         copy
@@ -71,14 +88,9 @@ class Trial:
         equal_draws
             Whether metrics draw what they drew for the images and the model as they are: masks, subsets of pixels, classes.
         """
-        name = "as they are" if perturbation is None else f"{perturbation.name}, {copy}"
-        name = f"{self.name}, {name}{', equal draws' if equal_draws else ''}"
-        return setup.part("meta_evaluation", name, lambda: self._scored(setup.seed, perturbation, copy, equal_draws))
-
-    def _scored(self, seed: int, perturbation: Perturbation | None, copy: int, equal_draws: bool) -> Scored:
         model, x, counts, draws = self.model, self.x, torch.ones(len(self.x), dtype=torch.bool), seed
         if perturbation is not None:
-            number = 1 + PERTURBATIONS.index(perturbation) + len(PERTURBATIONS) * copy
+            number = 1 + self.perturbations.index(perturbation) + len(self.perturbations) * copy
             model, x = perturbation.apply(model, x, seed + number)
             counts = (predicted(model, x) == self.y) == perturbation.is_minor
             draws = seed if equal_draws else seed + number

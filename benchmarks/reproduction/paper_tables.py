@@ -1,6 +1,7 @@
 """Data and parameter SenC of the paper's methods on one image set: sections 4.2.1 to 4.3 of the paper."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ OTHER_SETTINGS: dict[str, dict[str, Any]] = {  # what the paper may have meant, 
     "magnitudes of maps": {"abs": True},
 }
 GRAD_CAM_OF = "Grad-CAM of"  # starts the name of a setting in which Grad-CAM is of another layer
+Parts = dict[str, Callable[[], Any]]  # what computes each part, by the name of its file
 Sizes = tuple[int, int, int]  # at the scales quick, full and smoke
 
 
@@ -103,31 +105,60 @@ def paper_tables(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Ten
     """
     n_data, n_parameter = setup.size(*study.data_images), setup.size(*study.parameter_images)
     data = partial(_data, study, setup, model, x[:n_data], y[:n_data])
-    parameter = partial(_parameter, study, setup, model, x[:n_parameter], y[:n_parameter])
-    values: dict[str, Any] = {"data": data(study.methods(), "data")}
-    layers, retrial = study.masks(setup), study.retrial
-    if layers:
-        values["parameter"] = parameter(study.methods(), layers, "parameter")
+    parameter = partial(_parameter, study.masks(setup), setup.seed, model, x[:n_parameter], y[:n_parameter])
+    computed = setup.parts(study.name, _first(study, data, parameter) | _again(study, setup, data, parameter))
+    by_method = partial(_by_method, computed, list(study.methods()))
+    values: dict[str, Any] = {"data": computed["data"]}
+    if study.layers:
+        values["parameter"] = by_method("parameter")
+    settings = (*OTHER_SETTINGS, FEWER, *map(_grad_cam_of, study.retrial.grad_cam_layers))
     others: dict[str, dict[str, Any]] = {"data": {}, "parameter": {}}
-    for setting, keywords in OTHER_SETTINGS.items():
-        if retrial.data:
-            again = study.methods(*retrial.data)
-            others["data"] |= _named(data(again, f"data, {setting}", **keywords), setting)
-        if retrial.parameter:
-            chosen = {layer: n_masks for layer, n_masks in layers.items() if retrial.layers is None or layer in retrial.layers}
-            again = study.methods(*retrial.parameter)
-            others["parameter"] |= _named(parameter(again, chosen, f"parameter, {setting}", **keywords), setting)
-    if retrial.data:
-        few = data(study.methods(*retrial.data), f"data, {FEWER}", n_masks=setup.size(*study.data_masks) // 5)
-        others["data"] |= _named(few, FEWER)
-    for layer in retrial.grad_cam_layers:
-        method = {"Grad-CAM": {"method": "GradCAM", "layer": layer}}
-        others["data"] |= _named(data(method, f"data, {GRAD_CAM_OF} {layer}"), f"{GRAD_CAM_OF} {layer}")
+    for setting in settings:
+        others["data"] |= _named(computed.get(f"data, {setting}", {}), setting)
+        others["parameter"] |= _named(by_method(f"parameter, {setting}"), setting)
     return (
         {"settings": _settings(study, setup, accuracy) | _mask_errors(values)}
         | values
         | ({"other settings": others} if any(others.values()) else {})
     )
+
+
+def _first(study: Study, data: Callable[..., Any], parameter: Callable[..., Parts]) -> Parts:
+    """What is computed with the settings of the study, by the name of its file."""
+    parts = {"data": partial(data, study.methods(), "data")}
+    return parts | (parameter(study.methods(), "parameter") if study.layers else {})
+
+
+def _again(study: Study, setup: Setup, data: Callable[..., Any], parameter: Callable[..., Parts]) -> Parts:
+    """What is computed in other settings."""
+    retrial, parts = study.retrial, {}
+    for setting, keywords in OTHER_SETTINGS.items():
+        if retrial.data:
+            parts[f"data, {setting}"] = partial(data, study.methods(*retrial.data), f"data, {setting}", **keywords)
+        if retrial.parameter:
+            again = study.methods(*retrial.parameter)
+            parts |= parameter(again, f"parameter, {setting}", only=retrial.layers, **keywords)
+    if retrial.data:
+        n_masks = setup.size(*study.data_masks) // 5
+        parts[f"data, {FEWER}"] = partial(data, study.methods(*retrial.data), f"data, {FEWER}", n_masks=n_masks)
+    for layer in retrial.grad_cam_layers:
+        name, method = f"data, {_grad_cam_of(layer)}", {"Grad-CAM": {"method": "GradCAM", "layer": layer}}
+        parts[name] = partial(data, method, name)
+    return parts
+
+
+def _grad_cam_of(layer: str) -> str:
+    """The name of the setting in which Grad-CAM is of this layer."""
+    return f"{GRAD_CAM_OF} {layer}"
+
+
+def _by_method(computed: dict[str, Any], methods: list[str], part: str) -> dict[str, Any]:
+    """Scores by layer and estimator, and then by method."""
+    values: dict[str, Any] = {}
+    for method in methods:
+        for metric, cell in computed.get(f"{part}, {method}", {}).items():
+            values.setdefault(metric, {})[method] = cell
+    return values
 
 
 def _named(rows: dict[str, Any], setting: str) -> dict[str, Any]:
@@ -185,24 +216,24 @@ def _data(
 
 
 def _parameter(
-    study: Study,
-    setup: Setup,
+    masks: dict[str, int],
+    seed: int,
     model: nn.Module,
     x: Tensor,
     y: Tensor,
     methods: dict[str, Any],
-    layers: dict[str, int],
     part: str,
+    *,
+    only: tuple[str, ...] | None = None,
     **keywords: Any,
-) -> dict[str, Any]:
-    """Scores by layer and estimator, and then by method. Each method has a file."""
-    keywords = {"mask_rate": RATE, "seed": setup.seed} | keywords
-    values: dict[str, Any] = {}
-    for name, method in methods.items():
-        compute = partial(parameter_scores, model, x, y, method, layers, **keywords)
-        for metric, cell in setup.part(study.name, f"{part}, {name}", compute).items():
-            values.setdefault(metric, {})[name] = cell
-    return values
+) -> Parts:
+    """Parameter SenC, a part for each method; of all layers, or of some only."""
+    layers = {layer: n_masks for layer, n_masks in masks.items() if only is None or layer in only}
+    keywords = {"mask_rate": RATE, "seed": seed} | keywords
+    return {
+        f"{part}, {name}": partial(parameter_scores, model, x, y, method, layers, **keywords)
+        for name, method in methods.items()
+    }
 
 
 def figure(values: dict[str, Any]) -> Figure:

@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from joblib import Parallel, delayed
 from torch import Tensor, nn
 
 from benchmarks.reproduction.images import load_images
@@ -33,6 +35,8 @@ class Setup:
         Where networks run.
     seed
         Of masks, random maps, the choice of images, and the metrics.
+    workers
+        How many processes share the work; their number of threads is that of processors, divided by it.
     """
 
     images: Path | None
@@ -40,6 +44,7 @@ class Setup:
     scale: str = "quick"
     device: str = "cpu"
     seed: int = 42
+    workers: int = 1
 
     def size(self, quick: int, full: int, smoke: int) -> int:
         """A number of images or masks at this scale."""
@@ -61,11 +66,22 @@ class Setup:
 
     def part(self, experiment: str, name: str, compute: Callable[[], Any]) -> Any:
         """What `compute` returns, in values of JSON, from its file if an earlier call has written it."""
-        path = self.folder(experiment, f"{name}.json")
-        if not path.exists():
-            value = compute()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(".part")
-            beside.write_text(json.dumps(value))
-            os.replace(beside, path)
-        return json.loads(path.read_text())
+        return self.parts(experiment, {name: compute})[name]
+
+    def parts(self, experiment: str, computations: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+        """The same of several computations by name, `workers` of them at a time."""
+        files = {name: self.folder(experiment, f"{name}.json") for name in computations}
+        missing = [(files[name], compute) for name, compute in computations.items() if not files[name].exists()]
+        Parallel(n_jobs=min(self.workers, len(missing)) or 1)(delayed(_write)(*each) for each in missing)
+        return {name: json.loads(file.read_text()) for name, file in files.items()}
+
+
+def _write(file: Path, compute: Callable[[], Any]) -> None:
+    """Write what a computation returns: beside, and renamed when it is complete."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a worker does not have the filters of the process that started it
+        value = compute()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_suffix(".part")
+    beside.write_text(json.dumps(value))
+    os.replace(beside, file)

@@ -1,6 +1,8 @@
 """Image sets, networks and parts of the reproduction."""
 
+import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,6 +86,17 @@ def test_parts_are_not_computed_twice(tmp_path):
     assert setup.part("one", "part", lambda: pytest.fail("computed again")) == {"value": 1.5}
     assert Setup(None, tmp_path, "full").part("one", "part", lambda: 2) == 2
     assert Setup(None, tmp_path, seed=7).part("one", "part", lambda: 3) == 3
+
+
+def test_workers_share_the_parts(tmp_path):
+    setup = Setup(None, tmp_path, workers=2)
+    processes = setup.parts("mine", {"first": os.getpid, "second": os.getpid})
+    assert list(processes) == ["first", "second"]
+    assert os.getpid() not in processes.values()
+    assert replace(setup, workers=1).parts("mine", {"third": os.getpid, "first": os.getpid}) == {
+        "third": os.getpid(),
+        "first": processes["first"],
+    }
 
 
 def test_layers_have_the_names_of_the_paper():

@@ -14,7 +14,7 @@ from benchmarks.reproduction.meta_consistency import (
     worse_scores,
 )
 from benchmarks.reproduction.meta_metrics import OF_QUANTUS, PaperScore, as_published, of_this_package
-from benchmarks.reproduction.meta_perturbations import PERTURBATIONS, Perturbation
+from benchmarks.reproduction.meta_perturbations import PUBLISHED, Perturbation
 from benchmarks.reproduction.meta_scores import Trial
 from benchmarks.reproduction.meta_summary import meta_consistency
 from benchmarks.reproduction.networks import paper_cnn
@@ -25,7 +25,7 @@ from quantus_senc.comparison.cells import Evaluation
 from quantus_senc.comparison.named_methods import named_methods
 
 N = 6
-MINOR, DISRUPTIVE = PERTURBATIONS[:2]
+MINOR, DISRUPTIVE = PUBLISHED[:2]
 
 
 def scores_of_two_methods():
@@ -119,7 +119,7 @@ def test_an_ideal_metric_has_the_highest_meta_consistency_that_six_images_allow(
     counts = [True] * N
     copies = {
         noise.name: [{"counts": counts, "scores": {"metric": perturbed[noise.name.split(",")[0]].tolist()}}] * 2
-        for noise in PERTURBATIONS
+        for noise in PUBLISHED
     }
     values = meta_consistency({"scores": {"metric": scores.tolist()}}, copies, "metric", higher_is_better=True)
     ideal = 1 - 2 / 2**N / 4
@@ -169,19 +169,18 @@ def trial_of(recorder, x, model):
     return Trial("trial", model, x, y, named_methods(["input"]), recorder.metrics, 1)
 
 
-def test_draws_are_fresh_for_a_copy_unless_they_shall_be_equal(tmp_path):
+def test_draws_are_fresh_for_a_copy_unless_they_shall_be_equal():
     trial = trial_of(Recorder(), torch.rand(3, 1, 8, 8), torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3)))
-    setup = Setup(None, tmp_path)
-    first = trial.scores(setup, None, 0)["scores"]
-    assert trial.scores(setup, MINOR, 0, equal_draws=True)["scores"] == first
-    seeds = {trial.scores(setup, noise, copy)["scores"]["metric"][0][0] for noise in PERTURBATIONS for copy in (0, 1)}
+    first = trial.scores(42, None, 0)["scores"]
+    assert trial.scores(42, MINOR, 0, equal_draws=True)["scores"] == first
+    seeds = {trial.scores(42, noise, copy)["scores"]["metric"][0][0] for noise in PUBLISHED for copy in (0, 1)}
     assert len(seeds | {first["metric"][0][0]}) == 9
 
 
-def test_a_metric_gets_noisy_images_and_the_maps_of_those_without_noise(tmp_path):
+def test_a_metric_gets_noisy_images_and_the_maps_of_those_without_noise():
     recorder, x = Recorder(), torch.rand(3, 1, 8, 8)
     trial = trial_of(recorder, x, torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3)))
-    trial.scores(Setup(None, tmp_path), DISRUPTIVE, 0)
+    trial.scores(42, DISRUPTIVE, 0)
     assert np.array_equal(recorder.calls[0]["a_batch"], x.numpy())
     assert np.abs(recorder.calls[0]["x_batch"] - x.numpy()).max() > 1
 
@@ -194,11 +193,11 @@ class Brightness(torch.nn.Module):
         return torch.stack([0.9 - mean, mean - 0.9], 1)
 
 
-def test_images_count_if_minor_noise_leaves_their_class_and_disruptive_noise_changes_it(tmp_path):
+def test_images_count_if_minor_noise_leaves_their_class_and_disruptive_noise_changes_it():
     x = torch.cat([torch.zeros(1, 1, 8, 8), torch.ones(1, 1, 8, 8)])
-    trial, setup = trial_of(Recorder(), x, Brightness()), Setup(None, tmp_path)
-    assert trial.scores(setup, MINOR, 0)["counts"] == [True, True]
-    assert trial.scores(setup, DISRUPTIVE, 0)["counts"] == [True, False]  # noise in [-5, 5] brightens black images
+    trial = trial_of(Recorder(), x, Brightness())
+    assert trial.scores(42, MINOR, 0)["counts"] == [True, True]
+    assert trial.scores(42, DISRUPTIVE, 0)["counts"] == [True, False]  # noise in [-5, 5] brightens black images
 
 
 @pytest.mark.parametrize("of", ["data", "layer"])
@@ -267,7 +266,7 @@ def test_the_experiment_runs_goes_on_and_draws_its_figure(setup, monkeypatch):
     assert metrics["MPRT"]["model"]["IAC minor"]["mean"] == 1  # noise in the weights changes no image
     assert metrics["MPRT"]["equal draws"] == {key: metrics["MPRT"][key] for key in ("MC", "input", "model")}
     assert metrics["MPRT"]["scores"]["Saliency"]["as they are"] == pytest.approx(0.5, abs=0.05)
-    monkeypatch.setattr(Trial, "_scored", None)  # everything is in files
+    monkeypatch.setattr(Trial, "scores", lambda *call: pytest.fail("computed again"))  # everything is in files
     assert meta_evaluation.run(setup) == values
     axes = meta_evaluation.figure(values).axes
     assert [axis.get_title() for axis in axes] == ["mnist", "cifar10"]
