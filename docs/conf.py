@@ -36,7 +36,10 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 
-_ORDER = ["digits", "steps", "layers", "adapt", "series", "tokens", "table", "method", "evaluation", "workers"]
+_ORDER = [
+    *("digits", "steps", "layers", "imagenet", "adapt", "transformer", "series", "tokens", "table", "method", "evaluation"),
+    "workers",
+]
 
 
 def _place(name: str) -> int:

@@ -65,4 +65,4 @@ result = quantus_senc.compare(
 figure = quantus_senc.plot.mean_scores(result)
 
 # %%
-# A real one of Hugging Face needs less: its `logits` are recognised, so pass the model itself to `compare`.
+# A real one of Hugging Face needs less, as the next example shows: its `logits` are recognised.
