@@ -54,7 +54,7 @@ model = quantus_senc.adapt(
 )
 accuracy = (model(x_batch).argmax(1) == y_batch).float().mean()
 print(f"{accuracy:.1%} of {len(y_batch)} digits are right.")
-print(f"For four images, the model returns scores of shape {tuple(model(x_batch[:4]).shape)}.")
+print(f"For four images, the model returns {tuple(model(x_batch[:4]).shape)}.")
 
 # %%
 # From here on it is a model like any other. The features are its patches of 8×8 pixels.

@@ -38,11 +38,13 @@ methods = {
 arrays = x_batch[:4].numpy(), y_batch[:4].numpy()
 results = quantus.evaluate(metrics, methods, model, *arrays, explain_func_kwargs={})
 for method, scores in results.items():
-    print(method, {metric: round(float(np.mean(values)), 2) for metric, values in scores.items()})
+    means = {metric: round(float(np.mean(values)), 2) for metric, values in scores.items()}
+    print(method, means)
 
 # %%
-# After a call, `senc.sensitivities` has a record for each image of the last method, here `InputXGradient`. For the first image:
+# After a call, `senc.sensitivities` has a record for each image of the last method, here `InputXGradient`. This is the
+# second image:
 
-record = senc.sensitivities[0]
+record = senc.sensitivities[1]
 print(f"{record.score:.2f} ± {record.standard_error:.2f}, {record.n_masks} masks")
-figure = quantus_senc.plot.data_sensitivity(x_batch[0], {"InputXGradient": record})
+figure = quantus_senc.plot.data_sensitivity(x_batch[1], {"InputXGradient": record})

@@ -29,9 +29,9 @@ senc = quantus_senc.DataSensitivityConsistency(
     explain_func_kwargs={"method": "InputXGradient"},
 )
 record = senc.sensitivities[0]
-features = torch.as_tensor(record.labels)  # the number of the feature that a pixel belongs to
+features = torch.as_tensor(record.labels)  # which feature each pixel belongs to
 masks = record.masks()
-weights = record.weights  # for each mask: 1 - confidence change, and explanation similarity
+weights = record.weights  # of each mask: 1 - confidence change, and similarity
 
 # %%
 # On top: the image, and three of the masks, with what they keep of the prediction and of the explanation. Below: the

@@ -13,7 +13,7 @@ from torch import nn
 import quantus_senc
 
 frame, classes = load_wine(return_X_y=True, as_frame=True)
-frame = (frame - frame.mean()) / frame.std()  # a masked column shows 0, which is now its mean
+frame = (frame - frame.mean()) / frame.std()  # the mean is 0, as a masked column is
 x = torch.tensor(frame.to_numpy(), dtype=torch.float32)
 y = torch.tensor(classes.to_numpy())
 

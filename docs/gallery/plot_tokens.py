@@ -34,7 +34,7 @@ LENGTH = 9
 def sentences(n):
     """Sentences as lists of words, and their classes: 1 praises, 0 complains."""
     drawn = [[random.choice(choices) for choices in PARTS] for _ in range(n)]
-    labels = [(parts[5] in GOOD) != bool(parts[3]) for parts in drawn]  # "not" turns them around
+    labels = [(parts[5] in GOOD) != bool(parts[3]) for parts in drawn]  # "not" turns it
     return [" ".join(parts).split() for parts in drawn], torch.tensor(labels).long()
 
 
@@ -73,7 +73,7 @@ optimizer = torch.optim.Adam(classifier.parameters(), lr=5e-3)
 for _epoch in range(10):
     for batch in torch.randperm(len(tokens)).split(50):
         optimizer.zero_grad()
-        kept = torch.rand(len(batch), LENGTH) > 0.2  # gaps in the sentences, as masks make them
+        kept = torch.rand(len(batch), LENGTH) > 0.2  # gaps, as masks make them
         scores = classifier(tokens[batch] * kept)
         nn.functional.cross_entropy(scores, labels[batch]).backward()
         optimizer.step()
@@ -97,7 +97,7 @@ def embed(texts):
 
 
 def features(texts):
-    """The feature of each token, (B, tokens): every word is one; padding is of the last word."""
+    """The feature of each token, (B, tokens): every word is one, with padding in the last."""
     return (tokenize(texts) != 0).cumsum(1) - 1
 
 

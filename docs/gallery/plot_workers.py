@@ -46,8 +46,8 @@ command = [
 
 def run(*more):
     """Run the command, and show what it prints."""
-    finished = subprocess.run([*command, *more], cwd=place, capture_output=True, text=True)
-    print(finished.stdout or finished.stderr)
+    done = subprocess.run([*command, *more], cwd=place, capture_output=True, text=True)
+    print(done.stdout or done.stderr)
 
 
 # %%
