@@ -21,7 +21,7 @@ model = demo.train(images, labels)
 senc = quantus_senc.DataSensitivityConsistency(
     n_masks=300,
     estimator="regression",
-    segment_func_kwargs={"compactness": 0.1},  # superpixels that follow the strokes
+    segment_func_kwargs={"compactness": 0.1},  # superpixels follow the strokes
     return_aggregate=False,
 )
 metrics = {

@@ -97,7 +97,7 @@ def embed(texts):
 
 
 def features(texts):
-    """The feature of each token, (B, tokens): every word is one, with padding in the last."""
+    """The feature of each token, (B, tokens): words are one each, padding is of the last."""
     return (tokenize(texts) != 0).cumsum(1) - 1
 
 

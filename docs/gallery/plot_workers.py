@@ -29,6 +29,7 @@ np.savez(place / "images.npz", x=x_batch[:8].numpy(), y=y_batch[:8].numpy())
 import torch
 
 def trained():
+    # A file that you have not made yourself could run code here
     return torch.load("model.pt", weights_only=False)
 """
 )
