@@ -27,6 +27,7 @@ html_math_renderer = "mathml"
 
 autodoc_typehints = "none"  # the numpydoc text says what the arguments are
 autodoc_preserve_defaults = True
+autoclass_content = "both"  # the parameters of the metrics are in the docstrings of __init__, as Quantus wants it
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_attr_annotations = False  # shapes such as "*spatial" are no markup

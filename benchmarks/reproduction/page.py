@@ -78,11 +78,13 @@ def _made_by(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = ["| claim | ours | verdict | why |", "|---|---|---|---|"]
+    rows, before = ["| claim | ours | verdict | why |", "|---|---|---|---|"], ""
     for claim in CLAIMS:
         values = claim.values(results)
         judged = claim.judged(values) if values else Judgement("", "not run")
-        rows.append(f"| {claim.text} | {judged.ours} | {judged.verdict} | {judged.reason} |")
+        reason = "as above" if judged.reason and judged.reason == before else judged.reason
+        rows.append(f"| {claim.text} | {judged.ours} | {judged.verdict} | {reason} |")
+        before = judged.reason
     return "\n".join([*rows, ""])
 
 
