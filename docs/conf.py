@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import mathml
+from docutils import nodes
 from sphinx.application import Sphinx
 
 import quantus_senc
@@ -26,6 +27,7 @@ html_math_renderer = "mathml"
 
 autodoc_typehints = "none"  # the numpydoc text says what the arguments are
 autodoc_preserve_defaults = True
+autoclass_content = "both"  # the parameters of the metrics are in the docstrings of __init__, as Quantus wants it
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_attr_annotations = False  # shapes such as "*spatial" are no markup
@@ -69,7 +71,23 @@ def _shapes(app: Sphinx, what: str, name: str, thing: object, options: object, l
     ]
 
 
+def _line_breaks(app: Sphinx, tree: nodes.document) -> None:
+    """A number and its error stay on one line; a long name in a table may break after each underscore."""
+    for text in list(tree.findall(nodes.Text)):
+        parent = text.parent
+        if not isinstance(parent, (nodes.literal, nodes.literal_block)):
+            parent.replace(text, nodes.Text(text.replace(" ± ", "\u00a0±\u00a0")))
+        elif isinstance(parent.parent.parent, nodes.entry):
+            parts = [part for word in re.findall("[^_]*_|[^_]+", text) for part in (nodes.Text(word), _break())]
+            parent.replace(text, parts[:-1])
+
+
+def _break() -> nodes.raw:
+    return nodes.raw("", "<wbr>", format="html")
+
+
 def setup(app: Sphinx) -> None:
     """Formulas become MathML, which browsers draw without a script."""
     app.connect("autodoc-process-docstring", _shapes)
+    app.connect("doctree-read", _line_breaks)
     app.add_html_math_renderer("mathml", (mathml.visit_inline, None), (mathml.visit_block, None))

@@ -21,8 +21,8 @@ PAGES = {  # of blocks; the later pages go on from the first ones
 SMALLER = {  # of images, methods and masks, fewer than a reader wants
     "*(model, x_batch[:4], y_batch[:4])": "*(model, x_batch[:2], y_batch[:2])",
     "n_masks=200": "n_masks=100",
-    "x_batch[:4], y_batch[:4], methods": "x_batch[:2], y_batch[:2], methods",
-    '"Saliency", "GradCAM", "DeepLift", "random"], n_masks=300': '"Saliency", "GradCAM", "random"], n_masks=100',
+    "x_batch[:4],\n    y_batch[:4],\n    methods": "x_batch[:2],\n    y_batch[:2],\n    methods",
+    '"GradCAM", "DeepLift", "random"],\n    n_masks=300': '"GradCAM", "random"],\n    n_masks=100',
     "x_batch[:4].numpy(), y_batch[:4]": "x_batch[:2].numpy(), y_batch[:2]",
     "x_batch[:8].numpy(), y_batch[:8]": "x_batch[:2].numpy(), y_batch[:2]",
 }

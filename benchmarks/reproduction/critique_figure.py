@@ -65,4 +65,4 @@ def _noise(axes: Axes, curves: dict[str, dict[str, dict[str, Any]]]) -> None:
     axes.axhline(0, color=QUIET, linewidth=0.6)
     axes.set_xlabel("blur of the noise, in pixels")
     axes.set_ylabel("score; bars: deviation of single images")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.4, -0.14))

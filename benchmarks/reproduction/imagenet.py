@@ -74,10 +74,10 @@ def run(setup: Setup) -> dict[str, Any]:
 
 def figure(values: dict[str, Any]) -> Figure:
     """Means of data SenC and their errors, a panel a network."""
-    drawing, axes = plt.subplots(1, len(values), figsize=(9, 3.2), sharey=True, layout="constrained")
+    drawing, axes = plt.subplots(1, len(values), figsize=(9, 3.4), sharey=True, layout="constrained")
     for axis, (title, study) in zip(axes, values.items(), strict=True):
         for shift, metric in ((-0.1, "SenC, paper"), (0.1, "SenC, regression")):
             points(axis, study["data"][metric], metric, shift)
         axis.set_title(title, fontsize=10)
-    axes[0].legend(fontsize=7)
+    drawing.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return drawing

@@ -116,8 +116,9 @@ def figure(values: dict[str, Any]) -> Figure:
                 yticks=range(len(metrics)), yticklabels=metrics, title=name, xlim=(0, 1), xlabel="meta-consistency (1 is best)"
             )
             axis.axvline(0.5, color=QUIET, linewidth=0.8, label="a metric that is always the same")
-            axis.invert_yaxis()
-        axes.flat[0].legend()
+            axis.set_ylim(len(metrics) - 0.5, -0.5)
+        handles, names = axes.flat[0].get_legend_handles_labels()
+        drawn.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     return drawn
 
 

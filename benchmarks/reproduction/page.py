@@ -27,8 +27,11 @@ Top-Down Randomization-Based Sanity Checks" (CVPR 2023), tried with this package
 FOLDER` runs an experiment, and `--page` writes this page: every figure in the column "ours" and in the tables below is a number
 of the files in `benchmarks/results`. ± is one standard error over images. "Paper" is the sum of Eq. 1 and 2, "regression" the
 estimator of this package with the same limit and without the shared noise of the masks. A figure counts as reproduced within
-two errors of the paper's; a statement, if it holds for every method that it names. "Only" names the settings of the table
-"Claims that do not hold, in other settings" in which a claim holds that does not hold in the paper's.
+two errors of the paper's; a statement, if it holds for every method that it names. Some claims hold only in other settings than
+the paper's: the verdict "only" names these, and the table "Claims that do not hold, in other settings" has their figures.
+
+VB is vanilla backpropagation (the gradient; in this package "Saliency"), GB is Guided Backprop, IG is Integrated Gradients. The
+scale "full" has the paper's numbers of images and masks, "quick" has fewer.
 """
 _SETTINGS = """What the paper may have meant, and does not say: that masks keep 0.8 of the features or units instead of
 eliminating them; that the ranks are of magnitudes; another number of masks; Grad-CAM of another layer. In bold: figures with
@@ -75,11 +78,13 @@ def _made_by(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _claims(results: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = ["| claim | ours | verdict | why |", "|---|---|---|---|"]
+    rows, before = ["| claim | ours | verdict | why |", "|---|---|---|---|"], ""
     for claim in CLAIMS:
         values = claim.values(results)
         judged = claim.judged(values) if values else Judgement("", "not run")
-        rows.append(f"| {claim.text} | {judged.ours} | {judged.verdict} | {judged.reason} |")
+        reason = "as above" if judged.reason and judged.reason == before else judged.reason
+        rows.append(f"| {claim.text} | {judged.ours} | {judged.verdict} | {reason} |")
+        before = judged.reason
     return "\n".join([*rows, ""])
 
 
@@ -105,9 +110,10 @@ def _experiment(name: str, result: Mapping[str, Any]) -> str:
 
 def _blocks(values: Mapping[str, Any], title: str) -> list[str]:
     """Settings as a sentence, tables of cells as tables, and what holds such as blocks of their own."""
-    lines: list[str] = [f"**{title}**\n"] if title else []
+    lines: list[str] = []
     plain = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
     if plain:
+        lines += [f"**{title}**\n"] if title else []
         lines.append("; ".join(f"{key}: {_plain(value)}" for key, value in plain.items()) + ".\n")
     for key, value in values.items():
         if isinstance(value, Mapping) and value:

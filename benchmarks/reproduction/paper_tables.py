@@ -239,13 +239,14 @@ def _parameter(
 def figure(values: dict[str, Any]) -> Figure:
     """Means and their errors: data SenC on the left, parameter SenC of each layer (regression) on the right."""
     panels = ["data", *(["parameter"] if "parameter" in values else [])]
-    drawing, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.2), squeeze=False, layout="constrained")
+    drawing, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.6), squeeze=False, layout="constrained")
     for axis, panel in zip(axes[0], panels, strict=True):
         metrics = {name: row for name, row in values[panel].items() if panel == "data" or name.endswith("regression")}
         for index, (name, row) in enumerate(metrics.items()):
-            points(axis, row, name, shift=0.64 * (index / max(len(metrics) - 1, 1) - 0.5))
-        axis.set_title(f"{panel} SenC", fontsize=10)
-        axis.legend(fontsize=6)
+            label = name if panel == "data" else name.removesuffix(", regression")
+            points(axis, row, label, shift=0.64 * (index / max(len(metrics) - 1, 1) - 0.5))
+        axis.set_title("data SenC" if panel == "data" else "parameter SenC by layer, regression", fontsize=10)
+        axis.legend(fontsize=8, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.22))
     return drawing
 
 

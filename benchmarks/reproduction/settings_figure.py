@@ -31,9 +31,10 @@ def figure(values: Mapping[str, Any]) -> Figure:
             axes[0, column].set_title(varied)
         for row, title in enumerate([*(f"SenC, {title}" for title in _TITLES.values()), "Kendall's tau"]):
             axes[row, 0].set_ylabel(title)
-        axes[2, 0].legend(frameon=False, fontsize=6)
         handles, names = axes[0, 0].get_legend_handles_labels()
-        drawn.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=7)
+        of_taus, estimators = axes[2, 0].get_legend_handles_labels()
+        names += [f"tau, {estimator}" for estimator in estimators]
+        drawn.legend(handles + of_taus, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=7)
     return drawn
 
 

@@ -37,7 +37,8 @@ optimizer = torch.optim.Adam(transformer.parameters(), lr=3e-3)
 for _epoch in range(8):
     for batch in torch.randperm(len(images)).split(64):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(transformer(images[batch], 1.0)["logits"], labels[batch]).backward()
+        logits = transformer(images[batch], 1.0)["logits"]
+        nn.functional.cross_entropy(logits, labels[batch]).backward()
         optimizer.step()
 transformer.eval()
 
@@ -45,9 +46,15 @@ transformer.eval()
 # `adapt` makes a model that returns (B, classes). It shares the weights and the names of layers with yours. `output` picks the
 # scores, `perturb` names the input that is masked and explained, and the others come from `forward_kwargs`.
 
-model = quantus_senc.adapt(transformer, output="logits", perturb="pixels", forward_kwargs={"temperature": 1.0})
+model = quantus_senc.adapt(
+    transformer,
+    output="logits",
+    perturb="pixels",
+    forward_kwargs={"temperature": 1.0},
+)
 accuracy = (model(x_batch).argmax(1) == y_batch).float().mean()
-print(f"{accuracy:.1%} of {len(y_batch)} digits are right; the model returns {tuple(model(x_batch[:4]).shape)}.")
+print(f"{accuracy:.1%} of {len(y_batch)} digits are right.")
+print(f"For four images, the model returns {tuple(model(x_batch[:4]).shape)}.")
 
 # %%
 # From here on it is a model like any other. The features are its patches of 8×8 pixels.
@@ -65,4 +72,4 @@ result = quantus_senc.compare(
 figure = quantus_senc.plot.mean_scores(result)
 
 # %%
-# A real one of Hugging Face needs less, as the next example shows: its `logits` are recognised.
+# A real model of Hugging Face needs no `adapt`, as the next example shows: its `logits` are recognised.

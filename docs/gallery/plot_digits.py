@@ -17,13 +17,15 @@ result = quantus_senc.compare(
     methods=["Saliency", "InputXGradient", "GradCAM", "random"],
     metrics=["SenC (regression)", "Top-3", "Faithfulness Correlation", "MPRT"],
     n_masks=200,
-    segment_func_kwargs={"compactness": 0.1},  # superpixels that follow the strokes of grey images
+    segment_func_kwargs={"compactness": 0.1},  # superpixels that follow the strokes
 )
 
 # %%
-# One line for each method and metric: the mean over images, its standard error, and the rank.
+# One line for each method and metric: the mean over images, its standard error, and the rank (1 is best). For MPRT, lower is
+# better.
 
-print(result.summary()[["metric", "method", "mean", "error", "rank"]].round(2).to_string(index=False))
+summary = result.summary()[["metric", "method", "mean", "error", "rank"]]
+print(summary.round(2).to_string(index=False))
 
 # %%
 # And what follows from it, in words.

@@ -5,6 +5,7 @@ An evaluation with Quantus that you have
 SenC is a metric of Quantus: put it into the dict that you pass to `quantus.evaluate`.
 """
 
+import numpy as np
 import quantus
 
 import quantus_senc
@@ -18,7 +19,10 @@ model = demo.train(images, labels)
 # nothing.
 
 senc = quantus_senc.DataSensitivityConsistency(
-    n_masks=300, estimator="regression", segment_func_kwargs={"compactness": 0.1}, return_aggregate=False
+    n_masks=300,
+    estimator="regression",
+    segment_func_kwargs={"compactness": 0.1},  # superpixels follow the strokes
+    return_aggregate=False,
 )
 metrics = {
     "Sparseness": quantus.Sparseness(return_aggregate=False),
@@ -26,13 +30,21 @@ metrics = {
     "Top-3": senc.top_k(3),
     "error": senc.standard_error(),
 }
-methods = {"Saliency": quantus_senc.explain, "InputXGradient": quantus_senc.explain, "random": quantus_senc.explain_random}
-results = quantus.evaluate(metrics, methods, model, x_batch[:4].numpy(), y_batch[:4].numpy(), explain_func_kwargs={})
+methods = {
+    "random": quantus_senc.explain_random,
+    "Saliency": quantus_senc.explain,
+    "InputXGradient": quantus_senc.explain,
+}
+arrays = x_batch[:4].numpy(), y_batch[:4].numpy()
+results = quantus.evaluate(metrics, methods, model, *arrays, explain_func_kwargs={})
 for method, scores in results.items():
-    print(method, {metric: round(float(sum(values) / len(values)), 2) for metric, values in scores.items()})
+    means = {metric: round(float(np.mean(values)), 2) for metric, values in scores.items()}
+    print(method, means)
 
 # %%
-# After a call, `senc.sensitivities` has a record for each image of the last method, here of noise.
+# After a call, `senc.sensitivities` has a record for each image of the last method, here `InputXGradient`. This is the
+# second image:
 
-record = senc.sensitivities[0]
-print(f"{record.score:.2f} ± {record.standard_error:.2f} from {record.n_masks} masks of {len(record.prediction)} features")
+record = senc.sensitivities[1]
+print(f"{record.score:.2f} ± {record.standard_error:.2f}, {record.n_masks} masks")
+figure = quantus_senc.plot.data_sensitivity(x_batch[1], {"InputXGradient": record})

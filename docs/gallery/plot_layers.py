@@ -17,9 +17,17 @@ print(model)
 # Layers have the names of the model's modules. A layer of 64 units needs more masks than one of 8: at least two for each unit.
 
 senc = quantus_senc.ParameterSensitivityConsistency(
-    n_masks=300, estimator="regression", layers=["0", "3", "9"], return_layer_scores=True
+    n_masks=300,
+    estimator="regression",
+    layers=["0", "3", "9"],
+    return_layer_scores=True,
 )
-call = {"model": model, "x_batch": x_batch[:2].numpy(), "y_batch": y_batch[:2].numpy(), "explain_func": quantus_senc.explain}
+call = {
+    "model": model,
+    "x_batch": x_batch[:2].numpy(),
+    "y_batch": y_batch[:2].numpy(),
+    "explain_func": quantus_senc.explain,
+}
 scores, units = {}, {}
 for method in ("Saliency", "InputXGradient", "IntegratedGradients"):
     scores[method] = senc(**call, explain_func_kwargs={"method": method})
@@ -31,12 +39,14 @@ for method in ("Saliency", "InputXGradient", "IntegratedGradients"):
 figure = quantus_senc.plot.layer_scores(scores)
 
 # %%
-# The eight channels of the first convolution, for one image (the paper's Figure 3): dark channels are those that matter.
+# The eight channels of the first convolution, for one image (the paper's Figure 3). Prediction and explanation are most
+# sensitive to the light ones.
 
 figure = quantus_senc.plot.parameter_sensitivity(units)
 
 # %%
-# No weight was copied, and the metric says how it has masked each layer, and why:
+# The metric says how it has masked each layer, and why. Here, hooks mask the outputs of layers, which is fast; a few masks have
+# shown that this gives the same as zeroed weights.
 
 for layer, strategy in senc.strategies.items():
-    print(layer, strategy.name, strategy.why)
+    print(f"layer {layer}: {strategy.name}, {strategy.why}")

@@ -23,7 +23,8 @@ def occlusion(model, inputs, targets, size=8, **_):
                 square = (..., slice(top, top + size), slice(left, left + size))
                 occluded = inputs.clone()
                 occluded[square] = 0
-                maps[square] = (scores - model(occluded)[rows, targets])[:, None, None, None]
+                change = scores - model(occluded)[rows, targets]
+                maps[square] = change[:, None, None, None]
     return maps
 
 
@@ -49,10 +50,11 @@ result = quantus_senc.compare(
     segment_func="grid",
     segment_func_kwargs={"patch_size": 8},
 )
-print(result.summary()[["metric", "method", "mean", "error", "rank"]].round(2).to_string(index=False))
+summary = result.summary()[["metric", "method", "mean", "error", "rank"]]
+print(summary.round(2).to_string(index=False))
 
 # %%
-# Occlusion makes 16 or 64 passes a map, so that it takes as many times longer. `quantus_senc.expected_time` says beforehand how
-# long a comparison takes.
+# Occlusion makes 16 or 64 passes for each map, so it takes that many times longer. `quantus_senc.expected_time` says beforehand
+# how long a comparison takes.
 
 figure = quantus_senc.plot.attributions(result.examples.image, result.examples.maps)

@@ -37,7 +37,8 @@ for _epoch in range(5):
         optimizer.step()
 model.eval()
 x_batch, y_batch = series(200)
-print(f"{(model(x_batch).argmax(1) == y_batch).float().mean():.1%} of the test series are right.")
+accuracy = (model(x_batch).argmax(1) == y_batch).float().mean()
+print(f"{accuracy:.1%} of the test series are right.")
 
 # %%
 # One series of each class:
@@ -61,16 +62,26 @@ result = quantus_senc.compare(
     segment_func="window",
     segment_func_kwargs={"window_size": 4},
 )
-print(result.summary()[["metric", "method", "mean", "error", "rank"]].round(2).to_string(index=False))
+summary = result.summary()[["metric", "method", "mean", "error", "rank"]]
+print(summary.round(2).to_string(index=False))
 
 # %%
-# What each window keeps of the prediction for the first series, and of an explanation of it:
+# How sensitive the prediction for the first series, and an explanation of it, are to each window: how much a mask keeps of them
+# if it keeps the window. Both react to the bump; the explanation also reacts to noise elsewhere.
 
 senc = quantus_senc.DataSensitivityConsistency(
-    n_masks=300, estimator="regression", segment_func="window", segment_func_kwargs={"window_size": 4}
+    n_masks=300,
+    estimator="regression",
+    segment_func="window",
+    segment_func_kwargs={"window_size": 4},
 )
-call = {"explain_func": quantus_senc.explain, "explain_func_kwargs": {"method": "InputXGradient"}}
-senc(model, x_batch[:1].numpy(), y_batch[:1].numpy(), **call)
+senc(
+    model,
+    x_batch[:1].numpy(),
+    y_batch[:1].numpy(),
+    explain_func=quantus_senc.explain,
+    explain_func_kwargs={"method": "InputXGradient"},
+)
 record = senc.sensitivities[0]
 
 figure, axes = plt.subplots(3, sharex=True, layout="constrained")

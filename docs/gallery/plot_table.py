@@ -13,8 +13,9 @@ from torch import nn
 import quantus_senc
 
 frame, classes = load_wine(return_X_y=True, as_frame=True)
-frame = (frame - frame.mean()) / frame.std()  # so that 0, the value of a masked column, is its mean
-x, y = torch.tensor(frame.to_numpy(), dtype=torch.float32), torch.tensor(classes.to_numpy())
+frame = (frame - frame.mean()) / frame.std()  # the mean is 0, as a masked column is
+x = torch.tensor(frame.to_numpy(), dtype=torch.float32)
+y = torch.tensor(classes.to_numpy())
 
 torch.manual_seed(0)
 model = nn.Sequential(nn.Linear(13, 32), nn.ReLU(), nn.Linear(32, 3))
@@ -37,10 +38,12 @@ result = quantus_senc.compare(
     metrics=["SenC (regression)", "Top-3", "Faithfulness Correlation"],
     n_masks="all",
 )
-print(result.summary()[["metric", "method", "mean", "rank"]].round(2).to_string(index=False))
+summary = result.summary()[["metric", "method", "mean", "rank"]]
+print(summary.round(2).to_string(index=False))
 
 # %%
-# To which columns is the prediction for the first wine sensitive, and to which is each explanation?
+# To which columns is the prediction for the first wine sensitive, and to which is each explanation? The numbers beside the
+# names are the values of this wine.
 
 figure = result.plot.data_sensitivity()
 

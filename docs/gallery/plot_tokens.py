@@ -15,33 +15,45 @@ from torch import nn
 
 import quantus_senc
 
-GOOD, BAD = ["good", "great", "lovely", "clever", "funny"], ["bad", "dull", "awful", "silly", "boring"]
-PARTS = [
-    *(["", "", "honestly", "today"], ["the film", "this book", "her song", "the play"], ["was", "is", "seems"]),
-    *(["", "", "", "", "not", "never"], ["", "very", "really"], GOOD + BAD, ["", "again", "to me"]),
+GOOD = ["good", "great", "lovely", "clever", "funny"]
+BAD = ["bad", "dull", "awful", "silly", "boring"]
+PARTS = [  # a sentence has one of each
+    ["", "", "honestly", "today"],
+    ["the film", "this book", "her song", "the play"],
+    ["was", "is", "seems"],
+    ["", "", "", "", "not", "never"],
+    ["", "very", "really"],
+    GOOD + BAD,
+    ["", "again", "to me"],
 ]
-VOCABULARY = ["", *sorted({word for choices in PARTS for choice in choices for word in choice.split()})]  # 0 is padding
+WORDS = {word for choices in PARTS for choice in choices for word in choice.split()}
+VOCABULARY = ["", *sorted(WORDS)]  # word 0 is padding
 LENGTH = 9
 
 
 def sentences(n):
-    """Sentences as lists of words, and their classes: 1 praises, 0 complains. A negation turns the class around."""
+    """Sentences as lists of words, and their classes: 1 praises, 0 complains."""
     drawn = [[random.choice(choices) for choices in PARTS] for _ in range(n)]
-    labels = [(parts[5] in GOOD) != bool(parts[3]) for parts in drawn]
+    labels = [(parts[5] in GOOD) != bool(parts[3]) for parts in drawn]  # "not" turns it
     return [" ".join(parts).split() for parts in drawn], torch.tensor(labels).long()
 
 
 def tokenize(texts):
     """Numbers of words, (B, tokens); short sentences end with padding."""
-    return torch.tensor([[VOCABULARY.index(word) for word in text + [""] * (LENGTH - len(text))] for text in texts])
+    padded = [text + [""] * (LENGTH - len(text)) for text in texts]
+    return torch.tensor([[VOCABULARY.index(word) for word in text] for text in padded])
 
 
 class Classifier(nn.Module):
-    """Takes numbers of words (B, tokens), or the embeddings of words (B, tokens, channels), as models of Hugging Face do."""
+    """Takes numbers of words (B, tokens), or embeddings of words (B, tokens, channels).
+
+    Models of Hugging Face do the same.
+    """
 
     def __init__(self):
         super().__init__()
-        self.embedding = nn.Embedding(len(VOCABULARY), 16, padding_idx=0)  # the embedding of padding is 0, and stays 0
+        # The embedding of padding is 0, and stays 0.
+        self.embedding = nn.Embedding(len(VOCABULARY), 16, padding_idx=0)
         self.positions = nn.Parameter(0.1 * torch.randn(LENGTH, 16))
         self.block = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
         self.head = nn.Linear(16, 2)
@@ -61,17 +73,22 @@ optimizer = torch.optim.Adam(classifier.parameters(), lr=5e-3)
 for _epoch in range(10):
     for batch in torch.randperm(len(tokens)).split(50):
         optimizer.zero_grad()
-        kept = torch.rand(len(batch), LENGTH) > 0.2  # sentences with gaps, as masks make them
-        nn.functional.cross_entropy(classifier(tokens[batch] * kept), labels[batch]).backward()
+        kept = torch.rand(len(batch), LENGTH) > 0.2  # gaps, as masks make them
+        scores = classifier(tokens[batch] * kept)
+        nn.functional.cross_entropy(scores, labels[batch]).backward()
         optimizer.step()
 classifier.eval()
 texts, labels = sentences(200)
-print(f"{(classifier(tokenize(texts)).argmax(1) == labels).float().mean():.1%} of the test sentences are right.")
+accuracy = (classifier(tokenize(texts)).argmax(1) == labels).float().mean()
+print(f"{accuracy:.1%} of the test sentences are right.")
 
 # %%
 # `perturb` hands what is masked and explained to the argument `inputs_embeds`, in the model's order of axes.
 
-model = quantus_senc.adapt(classifier, perturb=lambda x: {"inputs_embeds": x.transpose(1, 2)})
+model = quantus_senc.adapt(
+    classifier,
+    perturb=lambda x: {"inputs_embeds": x.transpose(1, 2)},
+)
 
 
 def embed(texts):
@@ -80,7 +97,7 @@ def embed(texts):
 
 
 def features(texts):
-    """The feature that each token belongs to, (B, tokens): every word is one, and padding belongs to the last word."""
+    """The feature of each token, (B, tokens): words are one each, padding is of the last."""
     return (tokenize(texts) != 0).cumsum(1) - 1
 
 
@@ -95,17 +112,27 @@ def features(texts):
 words = ["honestly", "the", "film", "was", "not", "very", "good"]
 x_batch = embed([words])
 y_batch = model(x_batch).argmax(1)
-senc = quantus_senc.DataSensitivityConsistency(n_masks=512, mask_rate=0.5, estimator="regression")
-call = {"explain_func": quantus_senc.explain, "explain_func_kwargs": {"method": "InputXGradient"}}
-(score,) = senc(model, x_batch.numpy(), y_batch.numpy(), custom_batch=features([words]), channel_first=True, **call)
+senc = quantus_senc.DataSensitivityConsistency(
+    n_masks=512,
+    mask_rate=0.5,
+    estimator="regression",
+)
+(score,) = senc(
+    model,
+    x_batch.numpy(),
+    y_batch.numpy(),
+    custom_batch=features([words]),
+    channel_first=True,
+    explain_func=quantus_senc.explain,
+    explain_func_kwargs={"method": "InputXGradient"},
+)
 record = senc.sensitivities[0]
-print(f"The sentence {('complains', 'praises')[y_batch]}. Score {score:.2f}, from {record.n_masks} masks")
-for word, prediction, explanation in zip(words, record.prediction, record.explanation, strict=True):
-    print(f"{word:10} {prediction:8.3f} {explanation:8.3f}")
+print(f"The model says: the sentence {('complains', 'praises')[y_batch]}.")
+print(f"The score is {score:.2f}, from {record.n_masks} masks.")
 
 # %%
-# How much each word keeps of the prediction, and of the explanation. Where a word is high in one panel and low in the other,
-# the two react to different words.
+# How sensitive the prediction and the explanation are to each word: how much a mask keeps of them if it keeps the word. The
+# prediction reacts most to the last word, and this explanation to others, so the score is low.
 
 figure, axes = plt.subplots(2, sharex=True, layout="constrained")
 for panel, name in zip(axes, ("prediction", "explanation"), strict=True):
@@ -127,7 +154,8 @@ result = quantus_senc.compare(
     mask_rate=0.5,
     custom_batch=features(texts[:24]),
 )
-print(result.summary()[["metric", "method", "mean", "error", "rank"]].round(2).to_string(index=False))
+summary = result.summary()[["metric", "method", "mean", "error", "rank"]]
+print(summary.round(2).to_string(index=False))
 
 # %%
 # By SenC the random control is last; these sentences are too few to say which method is best (see the errors). Top-3 separates
@@ -146,7 +174,10 @@ print(result.summary()[["metric", "method", "mean", "error", "rank"]].round(2).t
 #     model = quantus_senc.adapt(
 #         network,
 #         output="logits",
-#         perturb=lambda x: {"inputs_embeds": x[:, :-1].transpose(1, 2), "attention_mask": x[:, -1].long()},
+#         perturb=lambda x: {
+#             "inputs_embeds": x[:, :-1].transpose(1, 2),
+#             "attention_mask": x[:, -1].long(),
+#         },
 #     )
 #     quantus_senc.compare(
 #         *(model, x_batch, y_batch),

@@ -124,6 +124,7 @@ def layer_scores(scores: Mapping[str, Mapping[str, ArrayLike]], ax: Axes | None 
             keys.append(axes.bar(places, table.mean(), width, yerr=table.sem(), ecolor="black", capsize=2, **bars))
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set_xticks(np.arange(len(names)), names)
+        axes.set_xlabel("layer")
         axes.set_ylabel("SenC, mean ± standard error")
         axes.legend(keys, [one_line(method) for method in scores], fontsize=8)  # labels of bars may not begin with _
     return figure_of(axes)
