@@ -51,10 +51,6 @@ def _no_layers_once() -> AbstractContextManager[Any]:
     return patch.object(LayersOnce, "active", False)
 
 
-def _no_block_gradient() -> AbstractContextManager[Any]:
-    return patch("quantus_senc.model.conv_input_gradient._is_slow", lambda layer, gradient: False)
-
-
 def _no_retained_heap() -> AbstractContextManager[Any]:
     return patch("quantus_senc.metrics.base.retain_heap", nullcontext)
 
@@ -65,7 +61,6 @@ SHORTCUTS: dict[str, tuple[Callable[[], AbstractContextManager[Any]], tuple[str,
     "shared forward pass": (_no_shared_pass, TARGETS),
     "equal samples run once": (_no_equal_samples, TARGETS),
     "layers run once": (_no_layers_once, (LAST_LINEAR,)),
-    "block-wise gradient": (_no_block_gradient, (LAST_LINEAR,)),
 }
 
 

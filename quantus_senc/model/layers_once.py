@@ -10,15 +10,20 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+import torch.nn.grad
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from quantus_senc.core.ranks import select_rows
-from quantus_senc.model.conv_input_gradient import input_gradient
 from quantus_senc.model.module_order import order_of_use
 
-_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+_INPUT_GRADIENTS: dict[Any, Callable[..., Tensor]] = {
+    nn.Conv1d: torch.nn.grad.conv1d_input,
+    nn.Conv2d: torch.nn.grad.conv2d_input,
+    nn.Conv3d: torch.nn.grad.conv3d_input,
+}
+_LAYERS = (*_INPUT_GRADIENTS, nn.Linear)
 
 
 class LayersOnce:
@@ -142,18 +147,18 @@ class _CopiedOutput(torch.autograd.Function):
     def forward(
         ctx: Any, inputs: Float[Tensor, "S *_"], outputs: Float[Tensor, "r *_"], source: Int64[Tensor, " S"], module: nn.Module
     ) -> Float[Tensor, "S *_"]:
-        ctx.module = module
-        if not isinstance(module, nn.Linear):
-            ctx.save_for_backward(inputs)
+        ctx.module, ctx.shape = module, inputs.shape
         return select_rows(outputs, source)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        if isinstance(ctx.module, nn.Linear):
-            return gradient @ ctx.module.weight, None, None, None
-        (inputs,) = ctx.saved_tensors
-        return input_gradient(ctx.module, inputs, gradient), None, None, None
+        layer = ctx.module
+        if isinstance(layer, nn.Linear):
+            return gradient @ layer.weight, None, None, None
+        of_inputs = next(function for kind, function in _INPUT_GRADIENTS.items() if isinstance(layer, kind))
+        geometry = layer.stride, layer.padding, layer.dilation, layer.groups
+        return of_inputs(ctx.shape, layer.weight, gradient, *geometry), None, None, None
 
 
 def _is_plain(layer: nn.Module) -> bool:
