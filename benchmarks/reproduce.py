@@ -4,8 +4,8 @@
     python -m benchmarks.reproduce --list
     python -m benchmarks.reproduce --page      # benchmarks/REPRODUCTION.md from the results
 
-An experiment that was stopped goes on where it was. Networks are trained once, and kept in the folder of `--out`. Values go to
-`benchmarks/results/NAME-SCALE.json`, and a figure beside them.
+An experiment that was stopped goes on where it was, at the same commit. Networks are trained once, and kept in the folder of
+`--out`. Values go to `benchmarks/results/NAME-SCALE.json`, and a figure beside them.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.reproduction.page import write_page
 from benchmarks.reproduction.setup import Setup
-from benchmarks.timing import environment
+from benchmarks.timing import commit, environment
 
 EXPERIMENTS = {
     "mnist": "1. data and parameter SenC of ModelCNN on MNIST",
@@ -86,7 +86,7 @@ def main() -> None:
         parser.error(f"no experiment {', '.join(sorted(unknown))}; there are {', '.join(EXPERIMENTS)}")
     if options.list:
         print("\n".join(f"{name}: {text}" for name, text in EXPERIMENTS.items()))
-    setup = Setup(options.data, options.out, options.scale, options.device, options.seed, options.workers)
+    setup = Setup(options.data, options.out, options.scale, options.device, options.seed, options.workers, commit())
     for name in options.name:
         try:
             print(run(name, setup, options.results), flush=True)

@@ -179,17 +179,21 @@ def _try(contender: Contender, step: Callable[[], None]) -> None:
 
 def environment(device: torch.device) -> dict[str, str | int]:
     """Commit, date, machine and versions: what a number needs to be compared with another."""
-    git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     packages = {name: version(name) for name in ("torch", "captum", "quantus", "numpy", "scipy")}
     return {
-        "commit": commit,
+        "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **packages,
     }
+
+
+def commit() -> str:
+    """The commit of the checkout, with "-dirty" if it was changed since; empty outside of one."""
+    git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def processor() -> str:

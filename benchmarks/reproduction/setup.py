@@ -37,6 +37,8 @@ class Setup:
         Of masks, random maps, the choice of images, and the metrics.
     workers
         How many processes share the work; their number of threads is that of processors, divided by it.
+    commit
+        Of the code. What another commit has computed is not taken, but for networks, which keep their recipe with them.
     """
 
     images: Path | None
@@ -45,6 +47,7 @@ class Setup:
     device: str = "cpu"
     seed: int = 42
     workers: int = 1
+    commit: str = ""
 
     def size(self, quick: int, full: int, smoke: int) -> int:
         """A number of images or masks at this scale."""
@@ -61,8 +64,8 @@ class Setup:
         return x, predicted(model, x)
 
     def folder(self, *names: str) -> Path:
-        """A folder of this scale and seed for a comparison, that is, for `compare(folder=)`."""
-        return self.out.joinpath(f"{self.scale}-{self.seed}", *names)
+        """A folder of this scale, seed and commit for a comparison, that is, for `compare(folder=)`."""
+        return self.out.joinpath("-".join([self.scale, str(self.seed), *filter(None, [self.commit])]), *names)
 
     def part(self, experiment: str, name: str, compute: Callable[[], Any]) -> Any:
         """What `compute` returns, in values of JSON, from its file if an earlier call has written it."""

@@ -86,6 +86,7 @@ def test_parts_are_not_computed_twice(tmp_path):
     assert setup.part("one", "part", lambda: pytest.fail("computed again")) == {"value": 1.5}
     assert Setup(None, tmp_path, "full").part("one", "part", lambda: 2) == 2
     assert Setup(None, tmp_path, seed=7).part("one", "part", lambda: 3) == 3
+    assert Setup(None, tmp_path, commit="another").part("one", "part", lambda: 4) == 4
 
 
 def test_workers_share_the_parts(tmp_path):
