@@ -44,7 +44,8 @@ def _consistency(values: Values) -> Judgement:
     means = {name: -1.0 if name in undefined else metric["MC"]["mean"] for name, metric in metrics.items()}
     best_other = max(mean for name, mean in means.items() if name not in SENC)
     above = [name for name, mean in means.items() if name not in SENC and mean > max(means[one] for one in SENC)]
-    reason = f"Above every SenC: {', '.join(above) or 'none'}."
+    first = [name for name in SENC if means[name] > best_other]
+    reason = f"Above every SenC: {', '.join(above)}." if above else f"Above all other metrics: {', '.join(first) or 'none'}."
     if undefined:
         reason += f" Undefined, since too few images have a score under disruptive noise: {', '.join(undefined)}."
     return Judgement(ours, verdict([means[name] >= best_other for name in SENC]), reason)
