@@ -78,7 +78,7 @@ def main() -> None:
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="values and figures (default: benchmarks/results)")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share an experiment (default: 1)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the parts (default: 1)")
     parser.add_argument("--list", action="store_true", help="say what each experiment is")
     parser.add_argument("--page", action="store_true", help="write the page from the results")
     options = parser.parse_args()

@@ -19,7 +19,6 @@ PAGES = {  # of blocks; the later pages go on from the first ones
     "docs/how.md": 3,
 }
 SMALLER = {  # of images, methods and masks, fewer than a reader wants
-    "*(model, x_batch[:4], y_batch[:4])": "*(model, x_batch[:2], y_batch[:2])",
     "n_masks=200": "n_masks=100",
     "x_batch[:4],\n    y_batch[:4],\n    methods": "x_batch[:2],\n    y_batch[:2],\n    methods",
     '"GradCAM", "DeepLift", "random"],\n    n_masks=300': '"GradCAM", "random"],\n    n_masks=100',
@@ -36,7 +35,7 @@ def test_every_block_runs(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "train", partial(demo.train, n_epochs=1))
     texts = {name: (ROOT / name).read_text() for name in PAGES}
     for written in SMALLER:
-        assert sum(text.count(written) for text in texts.values()) == 1
+        assert any(written in text for text in texts.values()), written
     names = {}
     for name, text in texts.items():
         blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from benchmarks.reproduction.paper_tables import Retrial, Study, paper_tables
-from benchmarks.reproduction.paper_tables import figure as figure
+from benchmarks.reproduction.paper_scores import Retrial, Study, study_values
+from benchmarks.reproduction.paper_scores import figure as figure
 from benchmarks.reproduction.setup import Setup
 
 CONVOLUTION = (600, 10_000, 260)  # masks at the scales quick, full and smoke
@@ -31,4 +31,4 @@ def run(setup: Setup) -> dict[str, Any]:
     """Data SenC, top-1 and top-3 agreement, and parameter SenC of the first, the last, and the layers of "layer1"."""
     network = setup.network("cifar10")
     images = setup.test_images("cifar10", setup.size(*STUDY.data_images), network.model)
-    return paper_tables(STUDY, setup, network.model, *images, network.accuracy)
+    return study_values(STUDY, setup, network.model, *images, network.accuracy)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.reproduction.claims import NO, PARTLY, YES, Claim, Judgement, Values, shown, verdict
+from benchmarks.reproduction.judging import NO, PARTLY, YES, Claim, Judgement, Values, shown, verdict
 
 DATA = "mnist"
 RANDOMISATION = ("MPRT top-down", "MPRT bottom-up", "Smooth MPRT", "Random Logit")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.reproduction.claims import NO, YES, Claim, Judgement, Values, shown, verdict
+from benchmarks.reproduction.judging import NO, YES, Claim, Judgement, Values, shown, verdict
 
 SHOWN = "LRP"  # the method of which the paper gives a figure
 BLIND = "fixed random"  # a map that sees neither model nor image

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.reproduction.claims import (
+from benchmarks.reproduction.judging import (
     PAPER,
     Claim,
     Judgement,

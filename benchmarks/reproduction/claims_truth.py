@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmarks.reproduction.claims import NO, PARTLY, YES, Claim, Judgement, Values, near, shown, verdict
+from benchmarks.reproduction.judging import NO, PARTLY, YES, Claim, Judgement, Values, near, shown, verdict
 
 SENC = ("Data SenC, regression", "Data SenC, paper", "Parameter SenC, regression", "Parameter SenC, paper")
 

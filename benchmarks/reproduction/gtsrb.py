@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from benchmarks.reproduction.paper_tables import Retrial, Study, paper_tables
-from benchmarks.reproduction.paper_tables import figure as figure
+from benchmarks.reproduction.paper_scores import Retrial, Study, study_values
+from benchmarks.reproduction.paper_scores import figure as figure
 from benchmarks.reproduction.setup import Setup
 
 FIRST, SECOND, HIDDEN, LAST = "0", "3.body.0", "19", "21"  # two convolutions, and the two fully connected layers
@@ -34,4 +34,4 @@ def run(setup: Setup) -> dict[str, Any]:
     """Data SenC, top-1 and top-3 agreement, and parameter SenC of the first two and the last two layers."""
     network = setup.network("gtsrb")
     images = setup.test_images("gtsrb", setup.size(*STUDY.data_images), network.model)
-    return paper_tables(STUDY, setup, network.model, *images, network.accuracy)
+    return study_values(STUDY, setup, network.model, *images, network.accuracy)

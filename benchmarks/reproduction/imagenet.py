@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from benchmarks.reproduction.images import load_images
-from benchmarks.reproduction.paper_tables import Retrial, Study, paper_tables, points
+from benchmarks.reproduction.paper_scores import Retrial, Study, points, study_values
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.training import predicted
 
@@ -65,10 +65,10 @@ def run(setup: Setup) -> dict[str, Any]:
     x = (255 * x[order] - 127) / 128
     classes = predicted(model, x)
     right = (classes == y[order]).double().mean().item()
-    values = {"EfficientNet-Lite0, ImageNet": paper_tables(EFFICIENTNET, setup, model, x, classes, right)}
+    values = {"EfficientNet-Lite0, ImageNet": study_values(EFFICIENTNET, setup, model, x, classes, right)}
     network = setup.network("gtsrb_transformer")
     images = setup.test_images("gtsrb", setup.size(*TRANSFORMER.data_images), network.model)
-    values["transformer, GTSRB"] = paper_tables(TRANSFORMER, setup, network.model, *images, network.accuracy)
+    values["transformer, GTSRB"] = study_values(TRANSFORMER, setup, network.model, *images, network.accuracy)
     return values
 
 

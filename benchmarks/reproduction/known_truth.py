@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.reproduction.known_causes import Settings, sweeps
 from benchmarks.reproduction.known_explanations import FAITHFUL, lineup
 from benchmarks.reproduction.known_networks import N_PATCHES, Known, linear_model, shortcut_network, two_patch_network
-from benchmarks.reproduction.known_parameters import parameter_values, unit_sweeps
+from benchmarks.reproduction.known_parameter_senc import parameter_values, unit_sweeps
 from benchmarks.reproduction.known_scores import data_records, halves, score_values, standing
 from benchmarks.reproduction.setup import Setup
 from benchmarks.reproduction.values import rounded

@@ -3,8 +3,8 @@
 from typing import Any
 
 from benchmarks.reproduction.methods import PAPER_METHODS
-from benchmarks.reproduction.paper_tables import Retrial, Study, paper_tables
-from benchmarks.reproduction.paper_tables import figure as figure
+from benchmarks.reproduction.paper_scores import Retrial, Study, study_values
+from benchmarks.reproduction.paper_scores import figure as figure
 from benchmarks.reproduction.setup import Setup
 
 METHODS = tuple(PAPER_METHODS)
@@ -24,4 +24,4 @@ def run(setup: Setup) -> dict[str, Any]:
     """Data SenC, top-1 and top-3 agreement, and parameter SenC of every layer."""
     network = setup.network("mnist")
     images = setup.test_images("mnist", setup.size(*STUDY.data_images), network.model)
-    return paper_tables(STUDY, setup, network.model, *images, network.accuracy)
+    return study_values(STUDY, setup, network.model, *images, network.accuracy)

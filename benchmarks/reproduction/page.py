@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reproduction.all_claims import CLAIMS
-from benchmarks.reproduction.claims import Judgement
+from benchmarks.reproduction.claims import CLAIMS
+from benchmarks.reproduction.judging import Judgement
+from benchmarks.reproduction.page_tables import TABLES
 from benchmarks.reproduction.recommendations import recommendations
-from benchmarks.reproduction.study_tables import TABLES
 
 TITLES = {
     "mnist": "MNIST, ModelCNN",

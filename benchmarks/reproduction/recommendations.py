@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.reproduction.claims import shown
 from benchmarks.reproduction.claims_settings import BLIND, SHOWN
-from benchmarks.reproduction.paper_tables import GRAD_CAM_OF
+from benchmarks.reproduction.judging import shown
+from benchmarks.reproduction.paper_scores import GRAD_CAM_OF
 
 Results = Mapping[str, Mapping[str, Any]]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from quantus_senc.comparison.cell_files import BESIDE, write_file
 from quantus_senc.comparison.description import Description, OtherComparisonError
 from quantus_senc.comparison.encoding import npz_of
 from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.probe import Probe
 from quantus_senc.comparison.run_folder import CELLS, EXAMPLE, PROBE, RUN, FolderRun
+from quantus_senc.comparison.stored_cells import BESIDE, write_file
 from quantus_senc.model.warn import warn
 
 _OF_RESULTS = {"scores.csv", "metrics.csv", "settings.json", "examples.npz", "SHA256SUMS", ".lock", "report.html"}

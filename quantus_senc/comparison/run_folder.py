@@ -13,12 +13,12 @@ from typing import Any
 
 from filelock import FileLock
 
-from quantus_senc.comparison.cell_files import BESIDE, FolderStore
 from quantus_senc.comparison.description import Description
 from quantus_senc.comparison.encoding import from_npz
 from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.failures import error_line
 from quantus_senc.comparison.probe import Probe
+from quantus_senc.comparison.stored_cells import BESIDE, FolderStore
 from quantus_senc.model.warn import warn
 
 RUN = "run.json"

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from quantus_senc.comparison.blocks import Block, blocks_of
 from quantus_senc.comparison.cells import Evaluation
 from quantus_senc.comparison.dataset_images import images_and_classes
+from quantus_senc.comparison.describe import described
 from quantus_senc.comparison.description import Description
 from quantus_senc.comparison.examples import Examples
 from quantus_senc.comparison.fingerprints import of_arrays
 from quantus_senc.comparison.named_methods import Method, default_methods, named_methods
 from quantus_senc.comparison.named_metrics import named_metrics
 from quantus_senc.comparison.probe import Probe, probed
-from quantus_senc.comparison.settings import described
 from quantus_senc.core.checks import check_inputs, check_integer
 from quantus_senc.metrics.data_senc import DataSensitivityConsistency
 from quantus_senc.metrics.image_batch import numbered

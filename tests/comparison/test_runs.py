@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock
 
 from quantus_senc import Comparison, DataSensitivityConsistency, compare
-from quantus_senc.comparison import begin_run, cell_files
+from quantus_senc.comparison import begin_run, stored_cells
 from tests.small_models import gradient, image_model, inputs
 
 pytestmark = pytest.mark.xdist_group("runs")  # one process makes the comparison that they look at
@@ -146,18 +146,18 @@ class Stop(BaseException):
 @contextmanager
 def stopping_at(monkeypatch, n_file, *, half_written):
     """Stop before the file of this number is written, or when it is half written beside."""
-    write, count = cell_files.write_file, [0]
+    write, count = stored_cells.write_file, [0]
 
     def stop(file, data):
         count[0] += 1
         if count[0] == n_file:
             if half_written:
-                file.with_name(f".{file.name}.1{cell_files.BESIDE}").write_bytes(data[: len(data) // 2])
+                file.with_name(f".{file.name}.1{stored_cells.BESIDE}").write_bytes(data[: len(data) // 2])
             raise Stop
         write(file, data)
 
     with monkeypatch.context() as patch:
-        for module in (cell_files, begin_run):
+        for module in (stored_cells, begin_run):
             patch.setattr(module, "write_file", stop)
         yield
 
@@ -178,7 +178,7 @@ import os, random, signal, sys, time
 import torch
 from concurrent.futures import Future
 from quantus_senc import compare
-from quantus_senc.comparison import cell_files
+from quantus_senc.comparison import stored_cells
 from tests.comparison.test_runs import X, Y, Counting, Drawing, Hanging, HangingMethod, image_model, settings
 
 torch.set_num_threads(1)
@@ -197,13 +197,13 @@ def run(folder, **more):
         os._exit(0)
     return pid
 
-write, count = cell_files.write_file, [0]
+write, count = stored_cells.write_file, [0]
 def kill_at_seventh(file, data):
     count[0] += 1
     write(file, data) if count[0] < 7 else os.kill(os.getpid(), signal.SIGKILL)
-cell_files.write_file = kill_at_seventh
+stored_cells.write_file = kill_at_seventh
 print(os.waitpid(run(at_cell), 0)[1])
-cell_files.write_file = write
+stored_cells.write_file = write
 
 moments = random.Random(0)
 for _ in range(20):
@@ -452,7 +452,7 @@ def test_a_full_disk_loses_the_cell_at_hand(model, whole, tmp_path):
     compare(model, X, Y, folder=folder, **settings(methods={"plain": Counting()}, metrics={"drawn": Drawing()}))
     with small_disk(4000), pytest.raises(OSError, match=r"was not written .*run the same again to go on"):
         compare(model, X, Y, folder=folder, **settings())
-    assert not list(folder.glob(f"cells/*/*/.*{cell_files.BESIDE}"))
+    assert not list(folder.glob(f"cells/*/*/.*{stored_cells.BESIDE}"))
     result = compare(model, X, Y, folder=folder, **settings())
     assert_same_scores(result, whole)
 

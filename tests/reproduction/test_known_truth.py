@@ -16,7 +16,7 @@ from benchmarks.reproduction.known_networks import (
     shortcut_network,
     two_patch_network,
 )
-from benchmarks.reproduction.known_parameters import relevant_units, unit_sweeps, unit_values
+from benchmarks.reproduction.known_parameter_senc import relevant_units, unit_sweeps, unit_values
 from benchmarks.reproduction.known_scores import data_records, score_values, standing
 from benchmarks.reproduction.setup import Setup
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reproduce import RESULTS
-from benchmarks.reproduction.all_claims import CLAIMS
-from benchmarks.reproduction.claims import (
+from benchmarks.reproduction.claims import CLAIMS
+from benchmarks.reproduction.judging import (
     NO,
     ONLY,
     PARTLY,

@@ -135,6 +135,7 @@ def test_smoke(setup, monkeypatch):
     assert values["number of masks"]["regression"]["50"]["scores"]["fixed random"]["mean"] is None  # a map that never changes
     assert values["superpixels"]["paper"]["15"] == values["compactness"]["paper"]["0.1"] == values["baseline"]["paper"]["0"]
     figure = settings.figure(values)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["VB", "Grad-CAM", "random", "fixed random"]
+    names = ["VB", "Grad-CAM", "random", "fixed random", "tau, paper's sums", "tau, regression"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == names
     plt.close(figure)
     assert settings.run(setup) == values

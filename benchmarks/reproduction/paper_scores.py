@@ -93,7 +93,7 @@ class Study:
         return {layer: n_masks for layer, sizes in self.layers.items() if (n_masks := setup.size(*sizes))}
 
 
-def paper_tables(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Tensor, accuracy: float) -> dict[str, Any]:
+def study_values(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Tensor, accuracy: float) -> dict[str, Any]:
     """Scores of data SenC with both estimators, top-k agreement, and parameter SenC by layer.
 
     Parameters

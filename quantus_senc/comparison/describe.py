@@ -1,4 +1,4 @@
-"""What a comparison is of: how its scores come about, for its tables of metrics and settings."""
+"""Makes the description of a comparison: how its scores come about, with the fingerprints that another call compares."""
 
 import platform
 from collections.abc import Mapping

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.reproduction.claims import NO, Claim, Tried, figure_is
-from benchmarks.reproduction.paper_tables import Retrial, Study, paper_tables
+from benchmarks.reproduction.judging import NO, Claim, Tried, figure_is
+from benchmarks.reproduction.paper_scores import Retrial, Study, study_values
 from benchmarks.reproduction.parameter_scores import paper_score
 from benchmarks.reproduction.setup import Setup
 from quantus_senc import DataSensitivityConsistency, ParameterSensitivityConsistency, explain
@@ -35,7 +35,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def values(network, tmp_path_factory):
-    return paper_tables(STUDY, Setup(None, tmp_path_factory.mktemp("out"), "smoke"), *network, accuracy=0.5)
+    return study_values(STUDY, Setup(None, tmp_path_factory.mktemp("out"), "smoke"), *network, accuracy=0.5)
 
 
 def test_layers_of_a_scale(values):
