@@ -111,16 +111,17 @@ class PerImage:
 
 
 def unused(metric: Any) -> Any:
-    """A copy of a metric of Quantus, to be called once; any other callable as it is.
+    """A copy of a metric of Quantus, to be called once; any other callable, and a metric that cannot be copied, as it is.
 
     Metrics of Quantus keep what they learn in a call. `EfficientMPRT` keeps the number of bins of its first histograms, in the
     keywords of its user. Scores of a block must not depend on the blocks before.
     """
     if not isinstance(metric, Metric):
         return metric
-    fresh = copy.copy(metric)
-    vars(fresh).update(copied(vars(metric)))
-    return fresh
+    try:
+        return copy.deepcopy(metric)
+    except Exception:  # a metric may hold anything, such as a lock
+        return metric
 
 
 def prediction_arguments(model: nn.Module, metric: Any, softmax: bool | None = None) -> dict[str, Any]:

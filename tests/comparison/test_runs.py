@@ -1,5 +1,6 @@
 """Comparisons in folders: nothing that is done is lost, done twice, or mixed with something else."""
 
+import copy
 import json
 import re
 import resource
@@ -7,9 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -129,6 +133,50 @@ def test_a_metric_that_learns_in_a_call_is_used_twice(model, tmp_path):
     assert_same(compare(model, X, Y, folder=tmp_path, metrics=metrics_of_two_calls, **call), result)
     alone = compare(model, X[2:], Y[2:], image_ids=[2], metrics=metrics(), **call)
     assert alone.scores["score"].tolist() == result.scores["score"].tolist()[2:]
+
+
+class Learning(quantus.Sparseness):
+    """A metric that counts its calls in what it holds."""
+
+    def __init__(self, holds, used):
+        super().__init__(disable_warnings=True)
+        self.holds, self.used = holds, used
+
+    def evaluate_batch(self, x_batch, **kwargs):
+        return [float(self.used(self.holds))] * len(x_batch)
+
+
+def appended(lists):
+    """The length of the second list, which may be the first."""
+    lists[0].append(0)
+    return len(lists[1])
+
+
+def counted(counts):
+    counts["calls"] += 1
+    return counts["calls"]
+
+
+@pytest.mark.parametrize(
+    ("holds", "used"),
+    [
+        (np.random.default_rng(0), np.random.Generator.random),
+        (defaultdict(int), counted),
+        (SimpleNamespace(calls=0), lambda kept: counted(vars(kept))),
+        ([[]] * 2, appended),
+    ],
+    ids=["generator", "defaultdict", "object", "two names of a list"],
+)
+def test_whatever_a_metric_learns_does_not_change_the_next_block(model, holds, used):
+    first = used(copy.deepcopy(holds))
+    result = compare(model, X, Y, methods={"plain": Counting()}, metrics={"m": Learning(holds, used)}, block_size=1)
+    assert result.scores["score"].tolist() == [first] * len(X)
+
+
+def test_a_metric_that_cannot_be_copied_is_called(model):
+    metric = Learning(threading.Lock(), lambda lock: lock.locked())
+    result = compare(model, X, Y, methods={"plain": Counting()}, metrics={"m": metric}, block_size=1)
+    assert result.scores["score"].tolist() == [0.0] * len(X)
 
 
 def test_the_same_call_again_explains_one_image(model, whole, tmp_path):
