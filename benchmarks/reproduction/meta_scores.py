@@ -54,27 +54,26 @@ class Trial:
         self, setup: Setup, *, with_equal_draws: bool = True
     ) -> tuple[Scored, dict[str, list[Scored]], dict[str, list[Scored]]]:
         """Scores without noise; with noise, by perturbation, copy by copy; and of minor noise with equal draws, likewise."""
-        kinds = [(noise, False) for noise in self.perturbations]
-        kinds += [(noise, True) for noise in self.perturbations if noise.is_minor and with_equal_draws]
-        runs = [(None, 0, False), *((noise, copy, equal) for noise, equal in kinds for copy in range(self.n_copies))]
-        parts = {self._part(*run): partial(self.scores, setup.seed, *run) for run in runs}
+        minor = [noise for noise in self.perturbations if noise.is_minor and with_equal_draws]
+        kinds = [*((noise, False) for noise in self.perturbations), *((noise, True) for noise in minor)]
+        parts = {self._part(None, 0): partial(self.scores, setup.seed, None, 0)}
+        for noise, equal in kinds:
+            for copy in range(self.n_copies):
+                parts[self._part(noise, copy, equal)] = partial(self.scores, setup.seed, noise, copy, equal_draws=equal)
         scored = setup.parts("meta_evaluation", parts)
-        of_copies, of_equal_draws = (
-            {
-                noise.name: [scored[self._part(noise, copy, equal)] for copy in range(self.n_copies)]
-                for noise, equal in kinds
-                if equal is wanted
-            }
-            for wanted in (False, True)
-        )
-        return scored[self._part(None, 0, False)], of_copies, of_equal_draws
 
-    def _part(self, perturbation: Perturbation | None, copy: int, equal_draws: bool) -> str:
+        def of_copies(noise: Perturbation, equal: bool) -> list[Scored]:
+            return [scored[self._part(noise, copy, equal)] for copy in range(self.n_copies)]
+
+        fresh = {noise.name: of_copies(noise, False) for noise in self.perturbations}
+        return scored[self._part(None, 0)], fresh, {noise.name: of_copies(noise, True) for noise in minor}
+
+    def _part(self, perturbation: Perturbation | None, copy: int, equal_draws: bool = False) -> str:
         """The name of the file of a perturbed copy; None for the images and the model as they are."""
         name = "as they are" if perturbation is None else f"{perturbation.name}, {copy}"
         return f"{self.name}, {name}{', equal draws' if equal_draws else ''}"
 
-    def scores(self, seed: int, perturbation: Perturbation | None, copy: int, equal_draws: bool = False) -> Scored:
+    def scores(self, seed: int, perturbation: Perturbation | None, copy: int, *, equal_draws: bool = False) -> Scored:
         """The scores (L, N) by metric, and which images count.
 
         Parameters

@@ -67,7 +67,7 @@ def write_page(results: Path) -> Path:
 
 def _made_by(results: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
-        f"| {TITLES[name]} | {result['scale']} | {made['commit']} | {made['device']}, {made['threads']} thread(s) "
+        f"| {TITLES[name]} | {result['scale']} | {made['commit']} | {made['device']}, {made.get('workers', 1)} process(es) "
         f"| {made['torch']} | {made['seconds'] / 60:.0f} |"
         for name, result in results.items()
         for made in [result["made by"]]

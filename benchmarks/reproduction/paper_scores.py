@@ -106,10 +106,10 @@ def study_values(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Ten
     n_data, n_parameter = setup.size(*study.data_images), setup.size(*study.parameter_images)
     data = partial(_data, study, setup, model, x[:n_data], y[:n_data])
     parameter = partial(_parameter, study.masks(setup), setup.seed, model, x[:n_parameter], y[:n_parameter])
-    computed = setup.parts(study.name, _first(study, data, parameter) | _again(study, setup, data, parameter))
+    computed = setup.parts(study.name, _parts(study, setup, data, parameter) | _retrial_parts(study, setup, data, parameter))
     by_method = partial(_by_method, computed, list(study.methods()))
     values: dict[str, Any] = {"data": computed["data"]}
-    if study.layers:
+    if study.masks(setup):
         values["parameter"] = by_method("parameter")
     settings = (*OTHER_SETTINGS, FEWER, *map(_grad_cam_of, study.retrial.grad_cam_layers))
     others: dict[str, dict[str, Any]] = {"data": {}, "parameter": {}}
@@ -123,14 +123,14 @@ def study_values(study: Study, setup: Setup, model: nn.Module, x: Tensor, y: Ten
     )
 
 
-def _first(study: Study, data: Callable[..., Any], parameter: Callable[..., Parts]) -> Parts:
+def _parts(study: Study, setup: Setup, data: Callable[..., Any], parameter: Callable[..., Parts]) -> Parts:
     """What is computed with the settings of the study, by the name of its file."""
     parts = {"data": partial(data, study.methods(), "data")}
-    return parts | (parameter(study.methods(), "parameter") if study.layers else {})
+    return parts | (parameter(study.methods(), "parameter") if study.masks(setup) else {})
 
 
-def _again(study: Study, setup: Setup, data: Callable[..., Any], parameter: Callable[..., Parts]) -> Parts:
-    """What is computed in other settings."""
+def _retrial_parts(study: Study, setup: Setup, data: Callable[..., Any], parameter: Callable[..., Parts]) -> Parts:
+    """What is computed in other settings, likewise."""
     retrial, parts = study.retrial, {}
     for setting, keywords in OTHER_SETTINGS.items():
         if retrial.data:

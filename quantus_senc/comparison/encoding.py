@@ -66,8 +66,8 @@ def from_npz(file: bytes | Path, kind: type[T], *others: type, place: str = "", 
         value = _decoded(header, arrays, {each.__name__: each for each in (kind, *others)})
     if not isinstance(value, kind):
         raise ValueError(f"the header describes a {type(value).__name__}, not {kind.__name__}")
-    if header["place"] != place:
-        raise ValueError(f"it was written as {header['place']!r}")
+    if (written := header.get("place", "")) != place:
+        raise ValueError(f"it was written as {written!r}")
     return value
 
 
