@@ -12,7 +12,7 @@ STUDY = Study(
     n_segments=20,
     compactness=10.0,
     data_images=(60, 1000, 2),
-    data_masks=(500, 5000, 60),
+    data_masks=(450, 5000, 60),
     layers={
         "conv1": CONVOLUTION,
         "layer1.0.conv1": CONVOLUTION,
