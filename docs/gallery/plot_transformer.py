@@ -30,7 +30,8 @@ optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
 for _epoch in range(30):
     for batch in torch.randperm(len(images)).split(64):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(images[batch]).logits, labels[batch]).backward()
+        logits = model(images[batch]).logits
+        nn.functional.cross_entropy(logits, labels[batch]).backward()
         optimizer.step()
 model.eval()
 accuracy = (model(x_batch).logits.argmax(1) == y_batch).float().mean()
@@ -41,11 +42,12 @@ print(f"{accuracy:.1%} of {len(y_batch)} digits are right.")
 # them. The tokens of a layer become a map of the image; the class token is left out. These are the maps of one digit, by the
 # normalisations before and after the attention of blocks 0 and 1, and by the last normalisation.
 
-layers = [name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)]
-maps = {
-    name.rpartition("layers.")[2]: quantus_senc.explain(model, x_batch[:1], y_batch[:1], method="GradCAM", layer=name)[0]
-    for name in layers
-}
+maps = {}
+for name, module in model.named_modules():
+    if isinstance(module, nn.LayerNorm):
+        call = {"method": "GradCAM", "layer": name}
+        (grad_cam,) = quantus_senc.explain(model, x_batch[:1], y_batch[:1], **call)
+        maps[name.rpartition("layers.")[2]] = grad_cam
 figure = quantus_senc.plot.attributions(x_batch[0], maps)
 
 # %%
@@ -75,7 +77,8 @@ result = quantus_senc.compare(
     segment_func="grid",
     segment_func_kwargs={"patch_size": 8},
 )
-print(result.summary()[["metric", "method", "mean", "error", "best_rank", "worst_rank"]].round(2).to_string(index=False))
+columns = ["metric", "method", "mean", "error", "best_rank", "worst_rank"]
+print(result.summary()[columns].round(2).to_string(index=False))
 
 # %%
 # A method may have any rank from `best_rank` to `worst_rank`, as far as the errors tell. By parameter SenC, noise is clearly
