@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from quantus_senc.comparison.failures import Records, error_line, reasons
 from quantus_senc.comparison.named_methods import Method
-from quantus_senc.comparison.quantus_per_image import PerImage, prediction_arguments, unused
+from quantus_senc.comparison.quantus_per_image import PerImage, fresh_copy, prediction_arguments
 from quantus_senc.metrics.base import SensitivityConsistency
 from quantus_senc.metrics.derived import DerivedMetric
 from quantus_senc.model.arrays import copied, giving_arrays, model_device
@@ -125,7 +125,7 @@ class Evaluation:
         """
         start = time.perf_counter()
         try:
-            called = metric if isinstance(metric, SensitivityConsistency | DerivedMetric) else unused(metric)
+            called = metric if isinstance(metric, SensitivityConsistency | DerivedMetric) else fresh_copy(metric)
             returned = self._run(lambda: called(**{**self._call(method, metric, maps), **more}))
             scores = self._one_per_image(returned)
             has_errors = isinstance(metric, SensitivityConsistency)

@@ -105,12 +105,12 @@ class PerImage:
             "x_batch": np.nan_to_num(x_batch, posinf=0.0, neginf=0.0),
         }
         with np.errstate(divide="ignore", invalid="ignore"):
-            returned = unused(self.metric)(**{**arrays, **placeholders}, **call)
+            returned = fresh_copy(self.metric)(**{**arrays, **placeholders}, **call)
             scores = np.array([self.to_score(value) for value in returned], dtype=np.float64)
         return np.where(valid & np.isfinite(scores), scores, np.nan).tolist()
 
 
-def unused(metric: Any) -> Any:
+def fresh_copy(metric: Any) -> Any:
     """A copy of a metric of Quantus, to be called once; any other callable, and a metric that cannot be copied, as it is.
 
     Metrics of Quantus keep what they learn in a call. `EfficientMPRT` keeps the number of bins of its first histograms, in the

@@ -148,7 +148,7 @@ class Altering(nn.Module):
 
 
 class Stem(nn.Sequential):
-    """Its first gradient is computed in blocks, of which some pixels are cut off."""
+    """With a large kernel first."""
 
     def __init__(self):
         torch.manual_seed(0)
