@@ -48,9 +48,7 @@ class FolderStore:
 
     def keep(self, method: str, metric: str, cell: Cell) -> None:
         """Write a cell, and the traceback of its error as text."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        file = self._file(method, metric)
-        write_file(file, npz_of(cell, _place(file), compressed=False))
+        _write(self._file(method, metric), cell, compressed=False)
         text = self._file(method, metric, ".txt")
         text.unlink(missing_ok=True)
         if cell.error:
@@ -62,9 +60,7 @@ class FolderStore:
 
     def keep_explanation(self, method: str, explanation: Explanation) -> None:
         """Write what belongs to all cells of a method."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        file = self._file(method)
-        write_file(file, npz_of(explanation, _place(file)))
+        _write(self._file(method), explanation)
 
     @contextmanager
     def at_work(self, method: str, metric: str | None) -> Iterator[None]:
@@ -109,6 +105,12 @@ def write_file(file: Path, data: bytes) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise OSError(f"{str(file)!r} was not written ({error}); mend that, and run the same again to go on") from error
+
+
+def _write(file: Path, value: Cell | Explanation, *, compressed: bool = True) -> None:
+    """Write what `_read` reads."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_file(file, npz_of(value, _place(file), compressed=compressed))
 
 
 def _read(file: Path, kind: type[T], *, without: tuple[str, ...] = ()) -> T | None:
